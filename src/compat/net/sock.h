@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef _DIVERT_COMPAT_NET_SOCK_H
+#define _DIVERT_COMPAT_NET_SOCK_H
+
+#include <linux/version.h>
+#include_next <net/sock.h>
+
+/* v6.18 hides how drops are counted. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 18, 0)
+static inline void divert_sk_drops_inc(struct sock *sk)
+{
+	atomic_inc(&sk->sk_drops);
+}
+
+static inline int divert_sk_drops_read(const struct sock *sk)
+{
+	return atomic_read(&sk->sk_drops);
+}
+
+#define sk_drops_inc	divert_sk_drops_inc
+#define sk_drops_read	divert_sk_drops_read
+#endif
+
+#endif
