@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the rooms of the module share.
+ *
+ * Objects
+ * -------
+ * struct divert_net   one per network namespace, from pernet init to exit.
+ * struct divert_sock  one per socket; holds a reference on its namespace, so
+ *		       a namespace with sockets does not go away.
+ *
+ * Contexts
+ * --------
+ * Hooks run in softirq or process context, under RCU, and never take a lock
+ * but that of the receive queue they append to. They find sockets in
+ * divert_net.ports under RCU; SOCK_RCU_FREE keeps a socket found there valid
+ * until the hook returns. Everything else runs in process context.
+ *
+ * Lock order
+ * ----------
+ *	lock_sock(sk)
+ *	  divert_net.lock		hooks, defragmentation, settings
+ *	    xa_lock(divert_net.ports)
+ *	  divert_net.socks_lock
+ *	  sk->sk_receive_queue.lock
+ *
+ * Teardown
+ * --------
+ * Sockets pin the module and their namespace, so pernet exit meets none.
+ * pre_exit takes the hooks off; a grace period lies between it and exit, which
+ * frees what hooks read.
+ */
+#ifndef _DIVERT_H
+#define _DIVERT_H
+
+#include <linux/in.h>
+#include <linux/mutex.h>
+#include <linux/netfilter.h>
+#include <linux/percpu.h>
+#include <linux/skbuff.h>
+#include <linux/spinlock.h>
+#include <linux/xarray.h>
+#include <net/inet_sock.h>
+#include <net/sock.h>
+
+#include <linux/divert.h>
+
+#define DIVERT_MAX_PACKET	65535
+
+/* PRE_ROUTING, LOCAL_OUT, POST_ROUTING */
+#define DIVERT_HOOKS		3
+
+/* What a packet meets whose port no socket is bound to. */
+enum divert_no_listener {
+	DIVERT_NO_LISTENER_AUTO,	/* drop once a socket was opened */
+	DIVERT_NO_LISTENER_DROP,
+	DIVERT_NO_LISTENER_ACCEPT,
+};
+
+/**
+ * struct divert_conf - settings of a namespace (net.divert.*)
+ *
+ * Written under divert_net.lock with WRITE_ONCE(); read without a lock, each
+ * member for itself, with READ_ONCE(). While masks change, a packet may be
+ * seen by a mix of old and new: it is then taken for somebody else's or goes
+ * to the old port, nothing worse.
+ */
+struct divert_conf {
+	/** @port_mask: bits of the mark that hold the port; contiguous */
+	u32	port_mask;
+	/** @cookie_mask: bits of the mark that hold the cookie; contiguous */
+	u32	cookie_mask;
+	/** @tee_mask: bits of the mark that ask for a copy; 0 = none */
+	u32	tee_mask;
+	/** @port_base: added to the field to give the port */
+	u32	port_base;
+	/** @port_range: first and last port that is ours */
+	u32	port_range[2];
+	/** @no_listener: enum divert_no_listener */
+	int	no_listener;
+	/** @defrag: reassemble fragments before they are diverted */
+	int	defrag;
+	/** @rcvbuf: default buffer sizes of new sockets, bytes of truesize */
+	int	rcvbuf;
+};
+
+/* Counters of a namespace, in the order of /proc/net/stat/divert. */
+enum divert_stat {
+	DIVERT_STAT_DIVERTED,		/* packets queued to a socket */
+	DIVERT_STAT_BYTES,		/* their lengths */
+	DIVERT_STAT_READ,		/* packets read */
+	DIVERT_STAT_UNREAD,		/* queued, lost as the socket closed */
+	DIVERT_STAT_PASSED,		/* marked, but left in the stack */
+	DIVERT_STAT_RESUMED,		/* not diverted again by a passed rule */
+	DIVERT_STAT_DROP_NOPORT,	/* no socket on the port */
+	DIVERT_STAT_DROP_FULL,		/* receive buffer full */
+	DIVERT_STAT_DROP_NOMEM,		/* no memory, or not segmentable */
+	DIVERT_STAT_INJECT_IN,		/* written, received again */
+	DIVERT_STAT_INJECT_OUT,		/* written, sent */
+	DIVERT_STAT_CONGESTED,		/* sent, but lost at the queue below */
+	DIVERT_STAT_EINVAL,		/* writes refused, by errno */
+	DIVERT_STAT_EAFNOSUPPORT,
+	DIVERT_STAT_EADDRNOTAVAIL,
+	DIVERT_STAT_EMSGSIZE,
+	DIVERT_STAT_EACCES,
+	DIVERT_STAT_ENETDOWN,
+	DIVERT_STAT_EUNREACH,		/* ENETUNREACH or EHOSTUNREACH */
+	DIVERT_STAT_ENOBUFS,
+	DIVERT_STAT_EOTHER,
+	DIVERT_STAT_MAX,
+};
+
+/* Like SNMP counters: unsigned long, so that this_cpu_inc() is atomic against
+ * softirqs on 32-bit machines too; they wrap there.
+ */
+struct divert_stats {
+	unsigned long	n[DIVERT_STAT_MAX];
+};
+
+/**
+ * struct divert_net - what a network namespace keeps
+ */
+struct divert_net {
+	/** @net: the namespace; it outlives this */
+	struct net		*net;
+	/** @conf: settings, see there */
+	struct divert_conf	conf;
+	/** @ports: port -> struct sock; written under its xa_lock, read
+	 * under RCU
+	 */
+	struct xarray		ports;
+	/** @tags: cookie -> struct metadata_dst of packets written as
+	 * received; grows under its xa_lock, emptied at exit, read under RCU
+	 */
+	struct xarray		tags;
+	/** @stats: per-CPU counters */
+	struct divert_stats __percpu *stats;
+
+	/** @lock: serialises writers of @conf, @hooked, @opened, @bound and
+	 * @defragging; may sleep
+	 */
+	struct mutex		lock;
+	/** @hooked: @ops are registered */
+	bool			hooked;
+	/** @opened: a divert socket was opened here; read by READ_ONCE() */
+	bool			opened;
+	/** @bound: a divert socket was bound here */
+	bool			bound;
+	/** @defragging: we hold a reference on the kernel's defragmentation */
+	bool			defragging;
+	/** @ops: our hooks, carrying this as their private pointer */
+	struct nf_hook_ops	ops[DIVERT_HOOKS];
+
+	/** @socks_lock: protects @socks */
+	spinlock_t		socks_lock;
+	/** @socks: all sockets, for listing */
+	struct hlist_head	socks;
+
+	/** @sysctl: net.divert, and the table it was made from */
+	struct ctl_table_header	*sysctl;
+	struct ctl_table	*sysctl_table;
+};
+
+/**
+ * struct divert_sock - a divert socket
+ */
+struct divert_sock {
+	/** @inet: must be first */
+	struct inet_sock	inet;
+	/** @node: in divert_net.socks, under its lock */
+	struct hlist_node	node;
+	/** @port: bound port or 0; written under lock_sock(), read by
+	 * READ_ONCE()
+	 */
+	u16			port;
+	/** @mc_ttl: TTL of written multicast packets, -1 leaves it as written;
+	 * accessed by READ_ONCE() and WRITE_ONCE()
+	 */
+	s16			mc_ttl;
+};
+
+static inline struct divert_sock *divert_sk(const struct sock *sk)
+{
+	return (struct divert_sock *)sk;
+}
+
+/**
+ * struct divert_context - what routing needs to send a packet on its old way
+ *
+ * For packets made on this host: how their sender would have them routed.
+ */
+struct divert_context {
+	/** @oif: interface the sender is bound to, 0 = none */
+	int	oif;
+	/** @mark: the mark it was routed with */
+	u32	mark;
+};
+
+/* sin_zero of struct sockaddr_in: interface name or struct divert_context */
+#define DIVERT_NAME_LEN		8
+
+/**
+ * struct divert_cb - what a queued packet remembers, in skb->cb
+ *
+ * Everything the address needs is stored when the packet is taken: interface
+ * and address may have gone when it is read. The last bytes of skb->cb belong
+ * to the socket layer (SOCK_SKB_CB).
+ */
+struct divert_cb {
+	/** @cookie: rule that took the packet, 1-65535 */
+	u16	cookie;
+	/** @zero: sin_zero of the address */
+	u8	zero[DIVERT_NAME_LEN];
+	/** @addr: sin_addr of the address, network byte order */
+	__be32	addr;
+};
+
+#define DIVERT_CB(skb)	((struct divert_cb *)(skb)->cb)
+
+/**
+ * struct divert_target - where a mark sends a packet
+ */
+struct divert_target {
+	u16	port;
+	u16	cookie;
+};
+
+/**
+ * struct divert_dest - where a written packet is to go
+ */
+struct divert_dest {
+	/** @addr: sin_addr, network byte order; 0 = outgoing */
+	__be32	addr;
+	/** @cookie: resume after this rule; 0 = fresh */
+	u16	cookie;
+	/** @name: interface name, "/ifindex", or empty; NUL-terminated */
+	char	name[DIVERT_NAME_LEN];
+	/** @context: of a locally made packet, else zero */
+	struct divert_context context;
+};
+
+/* main.c */
+extern unsigned int divert_net_id;
+struct divert_net *divert_pernet(const struct net *net);
+
+/* hook.c */
+int divert_hooks_get(struct divert_net *dn);
+int divert_defrag_update(struct divert_net *dn);
+void divert_hooks_exit(struct divert_net *dn);
+u32 divert_mark_resumed(const struct divert_conf *conf, u16 cookie);
+bool divert_port_reachable(const struct divert_conf *conf, u32 port);
+
+/* port.c */
+int divert_port_bind(struct divert_net *dn, struct sock *sk, u16 port);
+void divert_port_release(struct divert_net *dn, struct sock *sk);
+struct sock *divert_port_lookup(struct divert_net *dn, u16 port);
+
+/* deliver.c */
+bool divert_wanted(const struct sock *sk, struct sk_buff *skb);
+void divert_deliver(struct divert_net *dn, struct sock *sk, struct sk_buff *skb,
+		    const struct nf_hook_state *state, u16 cookie);
+void divert_drop(struct divert_net *dn, struct sk_buff *skb,
+		 enum divert_stat reason);
+void divert_address_read(const struct sk_buff *skb, struct sockaddr_in *sin);
+int divert_address_parse(const struct sockaddr_in *sin, struct divert_dest *to);
+
+/* socket.c */
+int divert_socket_init(void);
+void divert_socket_exit(void);
+bool divert_is_socket(const struct sock *sk);
+
+/* inject.c */
+int divert_inject(struct divert_net *dn, struct sock *sk, struct msghdr *msg,
+		  size_t len, const struct divert_dest *to);
+
+/* resume.c */
+int divert_tag_in(struct divert_net *dn, struct sk_buff *skb, u16 cookie);
+bool divert_resume_in(const struct divert_net *dn, const struct sk_buff *skb,
+		      u16 *cookie);
+void divert_resume_route(struct divert_net *dn, struct sk_buff *skb,
+			 struct net_device *in);
+void divert_tag_out(struct sk_buff *skb, u16 cookie);
+bool divert_resume_out(const struct sk_buff *skb,
+		       const struct nf_hook_state *state, u16 *cookie);
+void divert_tags_exit(struct divert_net *dn);
+
+/* proc.c */
+int divert_proc_init(struct divert_net *dn);
+void divert_proc_exit(struct divert_net *dn);
+
+/* stats.c */
+extern const char * const divert_stat_names[DIVERT_STAT_MAX];
+enum divert_stat divert_stat_errno(int err);
+
+static inline void divert_stat_inc(struct divert_net *dn, enum divert_stat i)
+{
+	this_cpu_inc(dn->stats->n[i]);
+}
+
+static inline void divert_stat_add(struct divert_net *dn, enum divert_stat i,
+				   unsigned long v)
+{
+	this_cpu_add(dn->stats->n[i], v);
+}
+
+/* sysctl.c */
+void divert_conf_init(struct divert_conf *conf);
+int divert_sysctl_init(struct divert_net *dn);
+void divert_sysctl_exit(struct divert_net *dn);
+
+#endif /* _DIVERT_H */

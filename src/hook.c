@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Where packets leave the stack: read the mark, decide, hand over.
+ *
+ * A packet passes two stages, input (PRE_ROUTING) and output (LOCAL_OUT, then
+ * POST_ROUTING). In each it is diverted by a rule whose cookie lies beyond the
+ * one it resumes after, and by none twice.
+ */
+
+#include <linux/bitfield.h>
+#include <linux/netfilter_bridge.h>
+#include <linux/netfilter_ipv4.h>
+#include <net/netfilter/ipv4/nf_defrag_ipv4.h>
+
+#include "divert.h"
+
+/* After the chains that set marks (mangle, -150), before destination NAT. */
+#define DIVERT_PRIORITY_IN	(NF_IP_PRI_NAT_DST - 1)
+/* After the chains that set marks there, before source NAT. */
+#define DIVERT_PRIORITY_OUT	(NF_IP_PRI_NAT_SRC - 1)
+
+/**
+ * struct divert_resume - where a packet stands in its stage
+ */
+struct divert_resume {
+	/** @reinjected: the packet was written to a divert socket */
+	bool	reinjected;
+	/** @cookie: rules up to this one are behind it; 0 = none */
+	u16	cookie;
+};
+
+/* This much of mark field @mask, shifted down. */
+static u32 divert_field(u32 mark, u32 mask)
+{
+	return (mark & mask) >> __ffs(mask);
+}
+
+/**
+ * divert_mark_resumed() - what a reinjected packet shows to the firewall
+ * @conf: settings
+ * @cookie: rule it resumes after
+ *
+ * Return: all ones in the port's bits, and @cookie or, where that does not
+ * fit, the highest cookie that does; zero elsewhere.
+ */
+u32 divert_mark_resumed(const struct divert_conf *conf, u16 cookie)
+{
+	u32 mask = READ_ONCE(conf->cookie_mask);
+
+	return READ_ONCE(conf->port_mask) |
+	       min_t(u32, cookie, mask >> __ffs(mask)) << __ffs(mask);
+}
+
+/* Port in @field of a mark, 0 if it is not one of ours. */
+static u32 divert_port_of(const struct divert_conf *conf, u32 field,
+			  u32 field_max)
+{
+	u32 port = field + READ_ONCE(conf->port_base);
+
+	if (!field || field == field_max ||
+	    port < READ_ONCE(conf->port_range[0]) ||
+	    port > READ_ONCE(conf->port_range[1]))
+		return 0;
+	return port;
+}
+
+static bool divert_mark_target(const struct divert_conf *conf, u32 mark,
+			       struct divert_target *to)
+{
+	u32 port_mask = READ_ONCE(conf->port_mask);
+
+	to->port = divert_port_of(conf, divert_field(mark, port_mask),
+				  port_mask >> __ffs(port_mask));
+	if (!to->port)
+		return false;
+
+	to->cookie = divert_field(mark, READ_ONCE(conf->cookie_mask)) ?:
+		     DIVERT_COOKIE_LAST;
+	return true;
+}
+
+/**
+ * divert_port_reachable() - can a mark name this port?
+ * @conf: settings
+ * @port: 1-65535
+ */
+bool divert_port_reachable(const struct divert_conf *conf, u32 port)
+{
+	u32 field_max = conf->port_mask >> __ffs(conf->port_mask);
+
+	if (port <= conf->port_base || port - conf->port_base > field_max)
+		return false;
+	return divert_port_of(conf, port - conf->port_base, field_max);
+}
+
+static void divert_mark_clear(const struct divert_conf *conf,
+			      struct sk_buff *skb)
+{
+	skb->mark &= ~(READ_ONCE(conf->port_mask) |
+		       READ_ONCE(conf->cookie_mask));
+}
+
+/* The packet stays in the stack and, if it is ours, says so no longer than its
+ * stage lasts.
+ */
+static unsigned int divert_pass(struct divert_net *dn, struct sk_buff *skb,
+				const struct nf_hook_state *state,
+				const struct divert_resume *resume, bool ours)
+{
+	const struct divert_conf *conf = &dn->conf;
+
+	if (resume->reinjected && state->hook == NF_INET_LOCAL_OUT) {
+		divert_mark_clear(conf, skb);
+		skb->mark |= divert_mark_resumed(conf, resume->cookie);
+	} else if (resume->reinjected || ours) {
+		divert_mark_clear(conf, skb);
+	}
+	return NF_ACCEPT;
+}
+
+/* Nobody listens: as the settings say. Until divert is used here, marks are
+ * other people's and stay.
+ */
+static unsigned int divert_absent(struct divert_net *dn, struct sk_buff *skb,
+				  const struct nf_hook_state *state,
+				  const struct divert_resume *resume)
+{
+	int policy = READ_ONCE(dn->conf.no_listener);
+
+	if (policy == DIVERT_NO_LISTENER_DROP ||
+	    (policy == DIVERT_NO_LISTENER_AUTO && READ_ONCE(dn->opened))) {
+		divert_drop(dn, skb, DIVERT_STAT_DROP_NOPORT);
+		return NF_STOLEN;
+	}
+
+	divert_stat_inc(dn, DIVERT_STAT_PASSED);
+	return divert_pass(dn, skb, state, resume,
+			   policy == DIVERT_NO_LISTENER_ACCEPT);
+}
+
+static unsigned int divert_stage(struct divert_net *dn, struct sk_buff *skb,
+				 const struct nf_hook_state *state,
+				 const struct divert_resume *resume)
+{
+	struct divert_target to;
+	struct sock *sk;
+
+	if (!divert_mark_target(&dn->conf, skb->mark, &to))
+		return divert_pass(dn, skb, state, resume, false);
+
+	if (to.cookie <= resume->cookie) {
+		divert_stat_inc(dn, DIVERT_STAT_RESUMED);
+		return divert_pass(dn, skb, state, resume, true);
+	}
+
+	sk = divert_port_lookup(dn, to.port);
+	if (!sk)
+		return divert_absent(dn, skb, state, resume);
+
+	if (!divert_wanted(sk, skb)) {
+		divert_stat_inc(dn, DIVERT_STAT_PASSED);
+		return divert_pass(dn, skb, state, resume, true);
+	}
+
+	divert_deliver(dn, sk, skb, state, to.cookie);
+	return NF_STOLEN;
+}
+
+/* Frames that a bridge shows to IP (br_netfilter) are not IP packets of this
+ * host: reinjected, they would be routed instead of bridged.
+ */
+static bool divert_bridged(const struct sk_buff *skb)
+{
+#if IS_ENABLED(CONFIG_BRIDGE_NETFILTER)
+	return nf_bridge_info_exists(skb);
+#else
+	return false;
+#endif
+}
+
+static unsigned int divert_stage_in(struct divert_net *dn, struct sk_buff *skb,
+				    const struct nf_hook_state *state)
+{
+	struct divert_resume resume = { };
+	unsigned int verdict;
+
+	resume.reinjected = divert_resume_in(dn, skb, &resume.cookie);
+	verdict = divert_stage(dn, skb, state, &resume);
+	if (resume.reinjected && verdict == NF_ACCEPT)
+		divert_resume_route(dn, skb, state->in);
+	return verdict;
+}
+
+static unsigned int divert_stage_out(struct divert_net *dn, struct sk_buff *skb,
+				     const struct nf_hook_state *state)
+{
+	struct divert_resume resume = { };
+
+	resume.reinjected = divert_resume_out(skb, state, &resume.cookie);
+	return divert_stage(dn, skb, state, &resume);
+}
+
+static unsigned int divert_hook_in(void *priv, struct sk_buff *skb,
+				   const struct nf_hook_state *state)
+{
+	/* A packet written as received has its tag in the place of a route,
+	 * and needs us even where a rule has cleared its mark.
+	 */
+	if (likely(!(skb->mark | skb->_skb_refdst)))
+		return NF_ACCEPT;
+	if (divert_bridged(skb))
+		return NF_ACCEPT;
+
+	return divert_stage_in(priv, skb, state);
+}
+
+static unsigned int divert_hook_out(void *priv, struct sk_buff *skb,
+				    const struct nf_hook_state *state)
+{
+	if (likely(!skb->mark))
+		return NF_ACCEPT;
+	if (divert_bridged(skb))
+		return NF_ACCEPT;
+
+	return divert_stage_out(priv, skb, state);
+}
+
+static const struct nf_hook_ops divert_hook_ops[DIVERT_HOOKS] = {
+	{
+		.hook		= divert_hook_in,
+		.pf		= NFPROTO_IPV4,
+		.hooknum	= NF_INET_PRE_ROUTING,
+		.priority	= DIVERT_PRIORITY_IN,
+	},
+	{
+		.hook		= divert_hook_out,
+		.pf		= NFPROTO_IPV4,
+		.hooknum	= NF_INET_LOCAL_OUT,
+		.priority	= DIVERT_PRIORITY_IN,
+	},
+	{
+		.hook		= divert_hook_out,
+		.pf		= NFPROTO_IPV4,
+		.hooknum	= NF_INET_POST_ROUTING,
+		.priority	= DIVERT_PRIORITY_OUT,
+	},
+};
+
+/**
+ * divert_hooks_get() - have the hooks in a namespace
+ * @dn: namespace
+ *
+ * They stay until the namespace or the module goes: taking them off would
+ * drop packets that wait in NFQUEUE.
+ *
+ * Return: 0 or the error of registration.
+ */
+int divert_hooks_get(struct divert_net *dn)
+{
+	unsigned int i;
+	int err = 0;
+
+	lockdep_assert_held(&dn->lock);
+
+	if (dn->hooked)
+		return 0;
+
+	for (i = 0; i < DIVERT_HOOKS; i++) {
+		dn->ops[i] = divert_hook_ops[i];
+		dn->ops[i].priv = dn;
+	}
+	err = nf_register_net_hooks(dn->net, dn->ops, DIVERT_HOOKS);
+	if (!err)
+		dn->hooked = true;
+	return err;
+}
+
+/**
+ * divert_defrag_update() - have defragmentation as the settings say
+ * @dn: namespace
+ *
+ * Return: 0 or the error of enabling it.
+ */
+int divert_defrag_update(struct divert_net *dn)
+{
+	bool want = dn->bound && dn->conf.defrag;
+	int err = 0;
+
+	lockdep_assert_held(&dn->lock);
+
+	if (want == dn->defragging)
+		return 0;
+
+	if (want)
+		err = nf_defrag_ipv4_enable(dn->net);
+	else
+		nf_defrag_ipv4_disable(dn->net);
+	if (!err)
+		dn->defragging = want;
+	return err;
+}
+
+void divert_hooks_exit(struct divert_net *dn)
+{
+	mutex_lock(&dn->lock);
+	dn->bound = false;
+	divert_defrag_update(dn);
+	if (dn->hooked)
+		nf_unregister_net_hooks(dn->net, dn->ops, DIVERT_HOOKS);
+	dn->hooked = false;
+	mutex_unlock(&dn->lock);
+}

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Start and stop of the module and of each network namespace, in order. */
+
+#include <linux/module.h>
+#include <net/net_namespace.h>
+#include <net/netns/generic.h>
+
+#include "divert.h"
+
+unsigned int divert_net_id;
+
+struct divert_net *divert_pernet(const struct net *net)
+{
+	return net_generic(net, divert_net_id);
+}
+
+static int __net_init divert_net_init(struct net *net)
+{
+	struct divert_net *dn = divert_pernet(net);
+	int err;
+
+	dn->net = net;
+	divert_conf_init(&dn->conf);
+	xa_init_flags(&dn->ports, XA_FLAGS_ALLOC);
+	xa_init(&dn->tags);
+	mutex_init(&dn->lock);
+	spin_lock_init(&dn->socks_lock);
+	INIT_HLIST_HEAD(&dn->socks);
+
+	dn->stats = alloc_percpu(struct divert_stats);
+	if (!dn->stats)
+		return -ENOMEM;
+
+	err = divert_sysctl_init(dn);
+	if (err)
+		goto err_stats;
+
+	err = divert_proc_init(dn);
+	if (err)
+		goto err_sysctl;
+
+	return 0;
+
+err_sysctl:
+	divert_sysctl_exit(dn);
+err_stats:
+	free_percpu(dn->stats);
+	return err;
+}
+
+static void __net_exit divert_net_pre_exit(struct net *net)
+{
+	struct divert_net *dn = divert_pernet(net);
+
+	/* First: writing to a setting may bring the hooks back. */
+	divert_sysctl_exit(dn);
+	divert_hooks_exit(dn);
+}
+
+static void __net_exit divert_net_exit(struct net *net)
+{
+	struct divert_net *dn = divert_pernet(net);
+
+	divert_proc_exit(dn);
+	divert_tags_exit(dn);
+	WARN_ON_ONCE(!xa_empty(&dn->ports));
+	free_percpu(dn->stats);
+}
+
+static struct pernet_operations divert_net_ops = {
+	.init		= divert_net_init,
+	.pre_exit	= divert_net_pre_exit,
+	.exit		= divert_net_exit,
+	.id		= &divert_net_id,
+	.size		= sizeof(struct divert_net),
+};
+
+static int __init divert_init(void)
+{
+	int err;
+
+	BUILD_BUG_ON(sizeof(struct divert_cb) >
+		     sizeof_field(struct sk_buff, cb) -
+		     sizeof(struct sock_skb_cb));
+
+	err = register_pernet_subsys(&divert_net_ops);
+	if (err)
+		return err;
+
+	err = divert_socket_init();
+	if (err)
+		goto err_pernet;
+
+	return 0;
+
+err_pernet:
+	unregister_pernet_subsys(&divert_net_ops);
+	return err;
+}
+
+static void __exit divert_exit(void)
+{
+	divert_socket_exit();
+	unregister_pernet_subsys(&divert_net_ops);
+}
+
+module_init(divert_init);
+module_exit(divert_exit);
+
+MODULE_DESCRIPTION("Divert sockets: hand live IP packets to a program and take them back");
+MODULE_LICENSE("GPL");
+MODULE_VERSION(DIVERT_MODULE_VERSION);

@@ -1,0 +1,407 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The socket: socket(AF_INET, SOCK_RAW, IPPROTO_DIVERT) and its calls.
+ *
+ * References
+ * ----------
+ * A socket holds its namespace and, through struct proto, the module. A hook
+ * uses a socket that it found in divert_net.ports without a reference, under
+ * RCU: SOCK_RCU_FREE. A packet appended in that window to a socket that is
+ * being closed is freed, and counted, when the socket is.
+ *
+ * A written packet on its way out holds the socket through its write memory
+ * until the device has it: only then can the module be removed.
+ *
+ * Calls go to our own functions, not to inet's: those bind addresses, connect,
+ * and pick TCP-like ports for every socket whose inet_num is set. Ours stays 0.
+ */
+
+#include <linux/compat.h>
+#include <linux/module.h>
+#include <net/inet_common.h>
+#include <net/ip.h>
+#include <net/protocol.h>
+
+#include <asm/ioctls.h>
+
+#include "divert.h"
+
+static int divert_sock_hash(struct sock *sk)
+{
+	sock_prot_inuse_add(sock_net(sk), sk->sk_prot, 1);
+	return 0;
+}
+
+static void divert_sock_unhash(struct sock *sk)
+{
+	sock_prot_inuse_add(sock_net(sk), sk->sk_prot, -1);
+}
+
+static void divert_sock_purge(struct sock *sk)
+{
+	struct divert_net *dn = divert_pernet(sock_net(sk));
+	struct sk_buff *skb;
+
+	while ((skb = skb_dequeue(&sk->sk_receive_queue))) {
+		divert_stat_inc(dn, DIVERT_STAT_UNREAD);
+		kfree_skb(skb);
+	}
+}
+
+static void divert_sock_destruct(struct sock *sk)
+{
+	divert_sock_purge(sk);
+	inet_sock_destruct(sk);
+}
+
+static int divert_net_open(struct divert_net *dn)
+{
+	int err;
+
+	mutex_lock(&dn->lock);
+	err = divert_hooks_get(dn);
+	if (!err)
+		WRITE_ONCE(dn->opened, true);
+	mutex_unlock(&dn->lock);
+	return err;
+}
+
+static int divert_sock_init(struct sock *sk)
+{
+	struct divert_net *dn = divert_pernet(sock_net(sk));
+	struct divert_sock *ds = divert_sk(sk);
+	int err;
+
+	/* inet has set these to the protocol number. */
+	ds->inet.inet_num = 0;
+	ds->inet.inet_sport = 0;
+	ds->mc_ttl = -1;
+	INIT_HLIST_NODE(&ds->node);
+
+	if (!ns_capable(sock_net(sk)->user_ns, CAP_NET_ADMIN))
+		return -EPERM;
+
+	err = divert_net_open(dn);
+	if (err)
+		return err;
+
+	sk->sk_destruct = divert_sock_destruct;
+	sk->sk_rcvbuf = READ_ONCE(dn->conf.rcvbuf);
+	sk->sk_sndbuf = READ_ONCE(dn->conf.rcvbuf);
+	sock_set_flag(sk, SOCK_RCU_FREE);
+
+	spin_lock(&dn->socks_lock);
+	hlist_add_head_rcu(&ds->node, &dn->socks);
+	spin_unlock(&dn->socks_lock);
+	return 0;
+}
+
+static void divert_sock_destroy(struct sock *sk)
+{
+	struct divert_net *dn = divert_pernet(sock_net(sk));
+
+	lock_sock(sk);
+	divert_port_release(dn, sk);
+	release_sock(sk);
+
+	spin_lock(&dn->socks_lock);
+	hlist_del_init_rcu(&divert_sk(sk)->node);
+	spin_unlock(&dn->socks_lock);
+
+	divert_sock_purge(sk);
+}
+
+static void divert_sock_close(struct sock *sk, long timeout)
+{
+	sk_common_release(sk);
+}
+
+static int divert_bind(struct socket *sock, struct sockaddr_unsized *addr,
+		       int addr_len)
+{
+	struct sockaddr_in *sin = (struct sockaddr_in *)addr;
+	struct sock *sk = sock->sk;
+	int err;
+
+	if (addr_len < (int)sizeof(*sin))
+		return -EINVAL;
+	if (sin->sin_family != sk->sk_family)
+		return -EAFNOSUPPORT;
+
+	lock_sock(sk);
+	err = divert_port_bind(divert_pernet(sock_net(sk)), sk,
+			       ntohs(sin->sin_port));
+	release_sock(sk);
+	return err;
+}
+
+static int divert_shutdown(struct socket *sock, int how)
+{
+	struct sock *sk = sock->sk;
+
+	if (how < SHUT_RD || how > SHUT_RDWR)
+		return -EINVAL;
+
+	lock_sock(sk);
+	/* SHUT_RD, SHUT_WR, SHUT_RDWR are 0, 1, 2: one less than the flags. */
+	WRITE_ONCE(sk->sk_shutdown, sk->sk_shutdown | (how + 1));
+	sk->sk_state_change(sk);
+	release_sock(sk);
+	return 0;
+}
+
+static int divert_sendmsg(struct socket *sock, struct msghdr *msg, size_t len)
+{
+	struct divert_net *dn = divert_pernet(sock_net(sock->sk));
+	struct divert_dest to = { };
+	int err = 0;
+
+	if (msg->msg_flags & MSG_OOB)
+		return -EOPNOTSUPP;
+	if (READ_ONCE(sock->sk->sk_shutdown) & SEND_SHUTDOWN)
+		return -EPIPE;
+
+	if (msg->msg_namelen) {
+		if (msg->msg_namelen < sizeof(struct sockaddr_in))
+			err = -EINVAL;
+		else
+			err = divert_address_parse(msg->msg_name, &to);
+	}
+	if (!err)
+		err = divert_inject(dn, sock->sk, msg, len, &to);
+	if (err) {
+		divert_stat_inc(dn, divert_stat_errno(err));
+		return err;
+	}
+	return len;
+}
+
+static int divert_recv_skb(struct sock *sk, struct sk_buff *skb,
+			   struct msghdr *msg, size_t len)
+{
+	size_t copied = min_t(size_t, len, skb->len);
+	int err;
+
+	err = skb_copy_datagram_msg(skb, 0, msg, copied);
+	if (err)
+		return err;
+
+	if (copied < skb->len)
+		msg->msg_flags |= MSG_TRUNC;
+	sock_recv_cmsgs(msg, sk, skb);
+
+	if (msg->msg_name) {
+		divert_address_read(skb, msg->msg_name);
+		msg->msg_namelen = sizeof(struct sockaddr_in);
+	}
+	return copied;
+}
+
+static int divert_recvmsg(struct socket *sock, struct msghdr *msg, size_t len,
+			  int flags)
+{
+	struct divert_net *dn = divert_pernet(sock_net(sock->sk));
+	struct sock *sk = sock->sk;
+	struct sk_buff *skb;
+	int ret;
+
+	if (flags & MSG_OOB)
+		return -EOPNOTSUPP;
+	/* Errors are told to the write they belong to: this queue is empty. */
+	if (flags & MSG_ERRQUEUE)
+		return -EAGAIN;
+
+	skb = skb_recv_datagram(sk, flags, &ret);
+	if (!skb)
+		return ret;
+
+	ret = divert_recv_skb(sk, skb, msg, len);
+	if (ret >= 0 && flags & MSG_TRUNC)
+		ret = skb->len;
+	if (!(flags & MSG_PEEK))
+		divert_stat_inc(dn, DIVERT_STAT_READ);
+
+	skb_free_datagram(sk, skb);
+	return ret;
+}
+
+/* Only what acts on a written packet; the rest is refused, since handing it to
+ * the IP layer would make this a multicast router's or an IP_ROUTER_ALERT
+ * socket, which only a real raw socket can be.
+ */
+static bool divert_ip_option(int optname)
+{
+	switch (optname) {
+	case IP_OPTIONS:
+	case IP_MULTICAST_IF:
+	case IP_MULTICAST_TTL:
+	case IP_MULTICAST_LOOP:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Written packets have the TTL they were written with, unless the owner of the
+ * socket has asked for one. inet keeps 1 for "not asked".
+ */
+static void divert_mc_ttl_note(struct sock *sk, sockptr_t optval,
+			       unsigned int optlen)
+{
+	int val = -1;
+	u8 byte;
+
+	if (optlen >= sizeof(val)) {
+		if (copy_from_sockptr(&val, optval, sizeof(val)))
+			return;
+	} else if (!copy_from_sockptr(&byte, optval, sizeof(byte))) {
+		val = byte;
+	}
+	WRITE_ONCE(divert_sk(sk)->mc_ttl, val);
+}
+
+static int divert_setsockopt(struct socket *sock, int level, int optname,
+			     sockptr_t optval, unsigned int optlen)
+{
+	struct sock *sk = sock->sk;
+	int err;
+
+	if (level != SOL_IP || !divert_ip_option(optname))
+		return -ENOPROTOOPT;
+
+	err = ip_setsockopt(sk, level, optname, optval, optlen);
+	if (!err && optname == IP_MULTICAST_TTL)
+		divert_mc_ttl_note(sk, optval, optlen);
+	return err;
+}
+
+static int divert_get_int(char __user *optval, int __user *optlen, int val)
+{
+	int len;
+
+	if (get_user(len, optlen))
+		return -EFAULT;
+	if (len != sizeof(val))
+		return -EINVAL;
+	return copy_to_user(optval, &val, sizeof(val)) ? -EFAULT : 0;
+}
+
+static int divert_getsockopt(struct socket *sock, int level, int optname,
+			     char __user *optval, int __user *optlen)
+{
+	if (level == SOL_DIVERT && optname == DIVERT_VERSION)
+		return divert_get_int(optval, optlen, DIVERT_ABI_VERSION);
+	if (level == SOL_IP && optname == IP_HDRINCL)
+		return divert_get_int(optval, optlen, 1);
+	if (level == SOL_IP && divert_ip_option(optname))
+		return ip_getsockopt(sock->sk, level, optname, optval, optlen);
+
+	return -ENOPROTOOPT;
+}
+
+static int divert_next_len(struct sock *sk)
+{
+	struct sk_buff *skb;
+	int len;
+
+	spin_lock_bh(&sk->sk_receive_queue.lock);
+	skb = skb_peek(&sk->sk_receive_queue);
+	len = skb ? skb->len : 0;
+	spin_unlock_bh(&sk->sk_receive_queue.lock);
+	return len;
+}
+
+static int divert_ioctl(struct socket *sock, unsigned int cmd,
+			unsigned long arg)
+{
+	switch (cmd) {
+	case SIOCINQ:
+		return put_user(divert_next_len(sock->sk), (int __user *)arg);
+	case SIOCOUTQ:
+		return put_user(sk_wmem_alloc_get(sock->sk),
+				(int __user *)arg);
+	default:
+		return inet_ioctl(sock, cmd, arg);
+	}
+}
+
+#ifdef CONFIG_COMPAT
+static int divert_compat_ioctl(struct socket *sock, unsigned int cmd,
+			       unsigned long arg)
+{
+	switch (cmd) {
+	case SIOCINQ:
+	case SIOCOUTQ:
+		return divert_ioctl(sock, cmd,
+				    (unsigned long)compat_ptr(arg));
+	default:
+		return -ENOIOCTLCMD;
+	}
+}
+#endif
+
+static struct proto divert_prot = {
+	.name		= "DIVERT",
+	.owner		= THIS_MODULE,
+	.obj_size	= sizeof(struct divert_sock),
+	.no_autobind	= true,
+	.init		= divert_sock_init,
+	.destroy	= divert_sock_destroy,
+	.close		= divert_sock_close,
+	.hash		= divert_sock_hash,
+	.unhash		= divert_sock_unhash,
+};
+
+static const struct proto_ops divert_ops = {
+	.family		= PF_INET,
+	.owner		= THIS_MODULE,
+	.release	= inet_release,
+	.bind		= divert_bind,
+	.connect	= sock_no_connect,
+	.socketpair	= sock_no_socketpair,
+	.accept		= sock_no_accept,
+	.getname	= inet_getname,
+	.poll		= datagram_poll,
+	.ioctl		= divert_ioctl,
+#ifdef CONFIG_COMPAT
+	.compat_ioctl	= divert_compat_ioctl,
+#endif
+	.gettstamp	= sock_gettstamp,
+	.listen		= sock_no_listen,
+	.shutdown	= divert_shutdown,
+	.setsockopt	= divert_setsockopt,
+	.getsockopt	= divert_getsockopt,
+	.sendmsg	= divert_sendmsg,
+	.recvmsg	= divert_recvmsg,
+	.mmap		= sock_no_mmap,
+};
+
+static struct inet_protosw divert_protosw = {
+	.type		= SOCK_RAW,
+	.protocol	= IPPROTO_DIVERT,
+	.prot		= &divert_prot,
+	.ops		= &divert_ops,
+};
+
+bool divert_is_socket(const struct sock *sk)
+{
+	return sk->sk_prot == &divert_prot;
+}
+
+int divert_socket_init(void)
+{
+	int err;
+
+	err = proto_register(&divert_prot, 1);
+	if (err)
+		return err;
+
+	inet_register_protosw(&divert_protosw);
+	return 0;
+}
+
+void divert_socket_exit(void)
+{
+	inet_unregister_protosw(&divert_protosw);
+	proto_unregister(&divert_prot);
+}
