@@ -113,6 +113,9 @@ static void divert_context_make(struct divert_context *context,
 		   READ_ONCE(conf->tee_mask);
 	const struct sock *sk = skb_to_full_sk(skb);
 
+	if (sk && !sk_fullsock(sk))
+		sk = NULL;
+
 	context->oif = divert_context_oif(skb, sk, state->out);
 	context->mark = (skb->mark & ~ours) |
 			(sk ? READ_ONCE(sk->sk_mark) & ours : 0);

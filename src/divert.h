@@ -276,6 +276,8 @@ int divert_inject(struct divert_net *dn, struct sock *sk, struct msghdr *msg,
 int divert_tag_in(struct divert_net *dn, struct sk_buff *skb, u16 cookie);
 bool divert_resume_in(const struct divert_net *dn, const struct sk_buff *skb,
 		      u16 *cookie);
+bool divert_stage_repeats(const struct sk_buff *skb,
+			  const struct net_device *in);
 void divert_resume_route(struct divert_net *dn, struct sk_buff *skb,
 			 struct net_device *in);
 void divert_tag_out(struct sk_buff *skb, u16 cookie);

@@ -25,6 +25,8 @@
 struct divert_resume {
 	/** @reinjected: the packet was written to a divert socket */
 	bool	reinjected;
+	/** @last: this hook ends the stage */
+	bool	last;
 	/** @cookie: rules up to this one are behind it; 0 = none */
 	u16	cookie;
 };
@@ -104,12 +106,11 @@ static void divert_mark_clear(const struct divert_conf *conf,
  * stage lasts.
  */
 static unsigned int divert_pass(struct divert_net *dn, struct sk_buff *skb,
-				const struct nf_hook_state *state,
 				const struct divert_resume *resume, bool ours)
 {
 	const struct divert_conf *conf = &dn->conf;
 
-	if (resume->reinjected && state->hook == NF_INET_LOCAL_OUT) {
+	if (resume->reinjected && !resume->last) {
 		divert_mark_clear(conf, skb);
 		skb->mark |= divert_mark_resumed(conf, resume->cookie);
 	} else if (resume->reinjected || ours) {
@@ -122,7 +123,6 @@ static unsigned int divert_pass(struct divert_net *dn, struct sk_buff *skb,
  * other people's and stay.
  */
 static unsigned int divert_absent(struct divert_net *dn, struct sk_buff *skb,
-				  const struct nf_hook_state *state,
 				  const struct divert_resume *resume)
 {
 	int policy = READ_ONCE(dn->conf.no_listener);
@@ -134,7 +134,7 @@ static unsigned int divert_absent(struct divert_net *dn, struct sk_buff *skb,
 	}
 
 	divert_stat_inc(dn, DIVERT_STAT_PASSED);
-	return divert_pass(dn, skb, state, resume,
+	return divert_pass(dn, skb, resume,
 			   policy == DIVERT_NO_LISTENER_ACCEPT);
 }
 
@@ -146,20 +146,20 @@ static unsigned int divert_stage(struct divert_net *dn, struct sk_buff *skb,
 	struct sock *sk;
 
 	if (!divert_mark_target(&dn->conf, skb->mark, &to))
-		return divert_pass(dn, skb, state, resume, false);
+		return divert_pass(dn, skb, resume, false);
 
 	if (to.cookie <= resume->cookie) {
 		divert_stat_inc(dn, DIVERT_STAT_RESUMED);
-		return divert_pass(dn, skb, state, resume, true);
+		return divert_pass(dn, skb, resume, true);
 	}
 
 	sk = divert_port_lookup(dn, to.port);
 	if (!sk)
-		return divert_absent(dn, skb, state, resume);
+		return divert_absent(dn, skb, resume);
 
 	if (!divert_wanted(sk, skb)) {
 		divert_stat_inc(dn, DIVERT_STAT_PASSED);
-		return divert_pass(dn, skb, state, resume, true);
+		return divert_pass(dn, skb, resume, true);
 	}
 
 	divert_deliver(dn, sk, skb, state, to.cookie);
@@ -181,12 +181,14 @@ static bool divert_bridged(const struct sk_buff *skb)
 static unsigned int divert_stage_in(struct divert_net *dn, struct sk_buff *skb,
 				    const struct nf_hook_state *state)
 {
-	struct divert_resume resume = { };
+	struct divert_resume resume = {
+		.last = !divert_stage_repeats(skb, state->in),
+	};
 	unsigned int verdict;
 
 	resume.reinjected = divert_resume_in(dn, skb, &resume.cookie);
 	verdict = divert_stage(dn, skb, state, &resume);
-	if (resume.reinjected && verdict == NF_ACCEPT)
+	if (resume.reinjected && resume.last && verdict == NF_ACCEPT)
 		divert_resume_route(dn, skb, state->in);
 	return verdict;
 }
@@ -194,7 +196,9 @@ static unsigned int divert_stage_in(struct divert_net *dn, struct sk_buff *skb,
 static unsigned int divert_stage_out(struct divert_net *dn, struct sk_buff *skb,
 				     const struct nf_hook_state *state)
 {
-	struct divert_resume resume = { };
+	struct divert_resume resume = {
+		.last = state->hook == NF_INET_POST_ROUTING,
+	};
 
 	resume.reinjected = divert_resume_out(skb, state, &resume.cookie);
 	return divert_stage(dn, skb, state, &resume);

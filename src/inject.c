@@ -167,6 +167,9 @@ static int divert_link_header(struct sk_buff *skb, struct net_device *dev)
 	struct ethhdr *eth;
 	int len;
 
+	if (skb_cow_head(skb, LL_RESERVED_SPACE(dev)))
+		return -ENOBUFS;
+
 	if (dev->type == ARPHRD_ETHER || dev->type == ARPHRD_LOOPBACK) {
 		eth = skb_push(skb, ETH_HLEN);
 		ether_addr_copy(eth->h_dest, dev->dev_addr);

@@ -46,9 +46,7 @@ static void divert_socket_show(struct seq_file *seq, struct sock *sk)
 
 static int divert_sockets_show(struct seq_file *seq, void *v)
 {
-	struct divert_net *dn = divert_pernet(seq_file_net(seq));
-
-	if (v == &dn->socks)
+	if (v == SEQ_START_TOKEN)
 		seq_puts(seq, "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops\n");
 	else
 		divert_socket_show(seq, (struct sock *)

@@ -25,6 +25,7 @@
 #include <net/dst_metadata.h>
 #include <net/inet_dscp.h>
 #include <net/ip.h>
+#include <net/l3mdev.h>
 #include <net/route.h>
 
 #include "divert.h"
@@ -116,7 +117,7 @@ static void divert_route_own(struct net *net, struct sk_buff *skb,
 	struct flowi4 fl4;
 	struct rtable *rt;
 
-	flowi4_init_output(&fl4, 0, 0, iph->tos, RT_SCOPE_UNIVERSE,
+	flowi4_init_output(&fl4, l3mdev_master_ifindex_rcu(in), 0, iph->tos, RT_SCOPE_UNIVERSE,
 			   iph->protocol, FLOWI_FLAG_ANYSRC, iph->daddr,
 			   iph->saddr, 0, 0, GLOBAL_ROOT_UID);
 	rt = ip_route_output_key(net, &fl4);
@@ -134,11 +135,16 @@ static void divert_route_own(struct net *net, struct sk_buff *skb,
 		skb_dst_drop(skb);
 }
 
-/* A VRF passes its packets through PRE_ROUTING twice: as the enslaved device's
- * and as its own. They need their tag until the second time is over.
+/**
+ * divert_stage_repeats() - will the packet meet this PRE_ROUTING hook again?
+ * @skb: packet
+ * @in: device it is received on now
+ *
+ * A VRF passes its packets through twice: as the enslaved device's and as its
+ * own. They need their tag, and show it, until the second time is over.
  */
-static bool divert_vrf_first_pass(const struct sk_buff *skb,
-				  const struct net_device *in)
+bool divert_stage_repeats(const struct sk_buff *skb,
+			  const struct net_device *in)
 {
 	return netif_is_l3_slave(in) ||
 	       (netif_is_l3_master(in) &&
@@ -156,12 +162,10 @@ static bool divert_vrf_first_pass(const struct sk_buff *skb,
 void divert_resume_route(struct divert_net *dn, struct sk_buff *skb,
 			 struct net_device *in)
 {
-	if (divert_vrf_first_pass(skb, in))
-		return;
-
 	skb_dst_drop(skb);
 	if (in->flags & IFF_LOOPBACK ||
-	    inet_addr_type(dn->net, ip_hdr(skb)->saddr) == RTN_LOCAL)
+	    inet_addr_type_dev_table(dn->net, in, ip_hdr(skb)->saddr) ==
+	    RTN_LOCAL)
 		divert_route_own(dn->net, skb, in);
 }
 

@@ -53,7 +53,6 @@ static bool divert_conf_valid(const struct divert_conf *conf)
 	       !(conf->port_mask & conf->cookie_mask) &&
 	       !(conf->port_mask & conf->tee_mask) &&
 	       !(conf->cookie_mask & conf->tee_mask) &&
-	       hweight32(conf->tee_mask) <= 1 &&
 	       conf->port_base < U16_MAX &&
 	       conf->port_range[0] >= 1 &&
 	       conf->port_range[0] <= conf->port_range[1] &&
@@ -123,7 +122,8 @@ static int divert_sysctl_ports(sysctl_table_t *table, int write, void *buffer,
 	new = dn->conf;
 	copy = *table;
 	copy.data = divert_conf_member(dn, table, &new);
-	err = proc_douintvec(&copy, write, buffer, lenp, ppos);
+	/* Negative ones are too large, and refused for that. */
+	err = proc_dointvec(&copy, write, buffer, lenp, ppos);
 	if (!err && write) {
 		if (divert_conf_valid(&new))
 			divert_conf_publish(&dn->conf, &new);
