@@ -197,6 +197,16 @@ static int divert_recv_skb(struct sock *sk, struct sk_buff *skb,
 	return copied;
 }
 
+/* After SHUT_RD there is nothing to wait for: the end, also for those who do
+ * not wait. poll() tells them to read, EAGAIN would have them spin.
+ */
+static int divert_recv_end(const struct sock *sk, int err)
+{
+	if (err == -EAGAIN && READ_ONCE(sk->sk_shutdown) & RCV_SHUTDOWN)
+		return 0;
+	return err;
+}
+
 static int divert_recvmsg(struct socket *sock, struct msghdr *msg, size_t len,
 			  int flags)
 {
@@ -213,7 +223,7 @@ static int divert_recvmsg(struct socket *sock, struct msghdr *msg, size_t len,
 
 	skb = skb_recv_datagram(sk, flags, &ret);
 	if (!skb)
-		return ret;
+		return divert_recv_end(sk, ret);
 
 	ret = divert_recv_skb(sk, skb, msg, len);
 	if (ret >= 0 && flags & MSG_TRUNC)
