@@ -51,7 +51,7 @@
  * Kernel and user space may both be told apart from a plain raw socket, which
  * the same socket() call yields while the module is not loaded, by
  *	getsockopt(fd, SOL_DIVERT, DIVERT_VERSION, &version, &len)
- * which then fails with ENOPROTOOPT.
+ * which then fails.
  *
  * Never define PF_DIVERT or AF_DIVERT: the number that FreeBSD uses, 44, is
  * AF_XDP here.
