@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash disable=SC2154
+# For tests that lead packets through daemons: rules, counters, daemons, pings. After lib.sh.
+
+# --- rules -----------------------------------------------------------------------------------
+
+base_chain()	# NS TABLE CHAIN HOOK PRIORITY [TYPE]
+{
+	in_ns "$1" nft -f - <<-RULES
+		add table ip $2
+		add chain ip $2 $3 { type ${6-filter} hook $4 priority $5; }
+	RULES
+}
+
+add_rule()	# NS TABLE CHAIN RULE...
+{
+	local ns=$1 table=$2 chain=$3
+	shift 3
+	in_ns "$ns" nft -f - <<<"add rule ip $table $chain $*"
+}
+
+divert_mark()	# PORT COOKIE
+{
+	printf '0x%04x%04x\n' "$1" "$2"
+}
+
+divert_always()	# NS prerouting|output|postrouting PORT COOKIE [MATCH...]: whatever was before
+{
+	local ns=$1 hook=$2 mark
+	mark=$(divert_mark "$3" "$4")
+	shift 4
+	base_chain "$ns" divert "$hook" "$hook" mangle
+	add_rule "$ns" divert "$hook" "$*" meta mark set "$mark" accept
+}
+
+divert_rule()	# the same, in the idiom that lets rules follow each other
+{
+	local ns=$1 hook=$2 port=$3 cookie=$4
+	shift 4
+	divert_always "$ns" "$hook" "$port" "$cookie" "$* meta mark & 0xffff < $cookie"
+}
+
+watch()		# NS NAME HOOK PRIORITY [MATCH...]: count what passes there
+{
+	local ns=$1 name=$2 hook=$3 priority=$4
+	shift 4
+	base_chain "$ns" watch "$name" "$hook" "$priority"
+	in_ns "$ns" nft "add counter ip watch $name"
+	add_rule "$ns" watch "$name" "$* counter name $name"
+}
+
+watched()	# NS NAME
+{
+	in_ns "$1" nft list counter ip watch "$2" | sed -n 's/.*packets \([0-9]*\).*/\1/p'
+}
+
+has_watched()	# N NS NAME
+{
+	local n
+	n=$(watched "$2" "$3")
+	[ "$n" = "$1" ] || { echo "$3: $n packets, expected $1"; return 1; }
+}
+
+has_counted()	# N COUNTER NS: the module's
+{
+	local n
+	n=$(divert_counter "$2" "$3")
+	[ "$n" = "$1" ] || { echo "$2: $n packets, expected $1"; return 1; }
+}
+
+# --- daemons ---------------------------------------------------------------------------------
+
+declare -A _divertd=()
+
+divertd_start()	# NAME NS PORT [OPTION...]
+{
+	local name=$1 ns=$2 port=$3
+	shift 3
+	spawn "$ns" "$tools/divertd" "$@" "$port" >"$tmp/$name" 2>&1
+	_divertd[$name]=$SPAWNED
+	wait_until 10 grep -qx ready "$tmp/$name" || { cat "$tmp/$name"; return 1; }
+}
+
+divertd_stop()	# [NAME...]: these or all; then has_total can be asked
+{
+	local name
+	[ $# != 0 ] || set -- "${!_divertd[@]}"
+	for name; do
+		stop "${_divertd[$name]}"
+		unset "_divertd[$name]"
+	done
+}
+
+divertd_signal()	# NAME SIGNAL
+{
+	kill "-$2" "${_divertd[$1]}"
+}
+
+seen()		# NAME [REGEX]: packets of which the daemon wrote a line that matches
+{
+	grep -E '^(in|out) ' "$tmp/$1" | grep -cE -- "${2-}" || true
+}
+
+has_seen()	# N NAME [REGEX]: exactly so many
+{
+	local n
+	n=$(seen "$2" "${3-}")
+	[ "$n" = "$1" ] || {
+		echo "$2 saw $n of '${3-}', expected $1"
+		tail -n 30 "$tmp/$2"
+		return 1
+	}
+}
+
+total()		# NAME FIELD
+{
+	sed -n "s/^total .*\<$2=\([0-9]*\).*/\1/p" "$tmp/$1"
+}
+
+has_total()	# NAME FIELD=N...: of a daemon that has ended
+{
+	local name=$1 field
+	shift
+	for field; do
+		grep -q "^total .*\<$field\>" "$tmp/$name" || {
+			echo "$name: not $field"
+			grep -E '^(total|error)' "$tmp/$name" | sort | uniq -c
+			return 1
+		}
+	done
+}
+
+# --- between tests of one script -------------------------------------------------------------
+
+fresh()		# NS...: no daemons, no rules there
+{
+	local ns
+	divertd_stop
+	for ns; do
+		in_ns "$ns" nft flush ruleset
+	done
+}
+
+# --- traffic ---------------------------------------------------------------------------------
+
+pings()		# N NS ADDRESS [OPTION...]: all are answered
+{
+	local n=$1 ns=$2 to=$3
+	shift 3
+	in_ns "$ns" ping -n -i 0.02 -W 5 -c "$n" "$@" "$to" >"$tmp/ping" 2>&1 || true
+	grep -q " $n received" "$tmp/ping" || { cat "$tmp/ping"; return 1; }
+}
+
+ping_lost()	# NS ADDRESS [OPTION...]: one, and nothing comes back
+{
+	local ns=$1 to=$2
+	shift 2
+	_fails in_ns "$ns" ping -n -c 1 -W 1 "$@" "$to"
+}
