@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-2.0
+# For people. kbuild reads the file Kbuild instead of this one.
+
+KERNELRELEASE ?= $(shell uname -r)
+KDIR ?= /lib/modules/$(KERNELRELEASE)/build
+KERNEL ?= 6.1
+
+kbuild = $(MAKE) -C $(KDIR) M=$(CURDIR)
+# A value from the command line as one word for the shell.
+quote = '$(subst ','\'',$(1))'
+
+.DEFAULT_GOAL := help
+.PHONY: help modules modules_install clean deps build vm check demo style coverage-of-contract
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z_-]+:.*## / { printf "  %-22s %s\n", $$1, $$2 }' Makefile
+
+modules: ## build divert.ko here (KERNELRELEASE=... or KDIR=..., default: the running kernel)
+	$(kbuild) modules
+
+modules_install: ## install divert.ko where modprobe finds it
+	$(kbuild) modules_install
+
+clean: ## remove everything built; downloads in the cache stay
+	rm -rf build
+	if [ -d $(KDIR) ]; then $(kbuild) clean; fi
+
+deps: ## install the Debian packages that build and test need
+	@selftests/deps
+
+build: deps ## build module and tests for the VM's kernel into build/ (KERNEL=..., default 6.1)
+	@selftests/vm/build $(KERNEL)
+	@$(MAKE) --no-print-directory -C selftests
+	@$(MAKE) --no-print-directory -C tools/examples
+
+vm: build ## run RUN='command' in the VM, here; no RUN: a shell (KERNEL=...)
+	@selftests/vm/run -k $(KERNEL) $(if $(RUN),$(call quote,$(RUN)))
+
+check: deps ## style, unit tests, then all selftests in the VM (T=regex: only those tests; V=1: all output)
+	@KERNEL=$(KERNEL) V=$(V) selftests/check $(if $(T),$(call quote,$(T)))
+
+demo: build ## watch a small daemon divert packets in the VM
+	@selftests/vm/run -k $(KERNEL) tools/examples/demo.sh
+
+style: deps ## checkpatch, sparse, W=1, shellcheck: no findings allowed
+	@selftests/style
+
+coverage-of-contract: ## list the contract's statements that no test names
+	@selftests/coverage-of-contract
