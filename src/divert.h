@@ -40,14 +40,16 @@
 #include <linux/spinlock.h>
 #include <linux/xarray.h>
 #include <net/inet_sock.h>
+#include <net/ip.h>
+#include <net/ipv6.h>
 #include <net/sock.h>
 
 #include <linux/divert.h>
 
 #define DIVERT_MAX_PACKET	65535
 
-/* PRE_ROUTING, LOCAL_OUT, POST_ROUTING */
-#define DIVERT_HOOKS		3
+/* PRE_ROUTING, LOCAL_OUT, POST_ROUTING of IPv4 and IPv6 */
+#define DIVERT_HOOKS		6
 
 /* What a packet meets whose port no socket is bound to. */
 enum divert_no_listener {
@@ -176,6 +178,10 @@ struct divert_sock {
 	 * accessed by READ_ONCE() and WRITE_ONCE()
 	 */
 	s16			mc_ttl;
+	/** @mc_hops: the same of IPv6 packets */
+	s16			mc_hops;
+	/** @destruct: inet's or inet6's, called after ours */
+	void			(*destruct)(struct sock *sk);
 };
 
 static inline struct divert_sock *divert_sk(const struct sock *sk)
@@ -208,10 +214,19 @@ struct divert_context {
 struct divert_cb {
 	/** @cookie: rule that took the packet, 1-65535 */
 	u16	cookie;
-	/** @zero: sin_zero of the address */
-	u8	zero[DIVERT_NAME_LEN];
-	/** @addr: sin_addr of the address, network byte order */
-	__be32	addr;
+	union {
+		/** @v4: the rest of struct sockaddr_in, for such a socket */
+		struct {
+			__be32	addr;
+			u8	zero[DIVERT_NAME_LEN];
+		} v4;
+		/** @v6: the rest of struct sockaddr_in6, for such a socket */
+		struct {
+			struct in6_addr	addr;
+			__be32	flowinfo;
+			u32	scope;
+		} v6;
+	};
 };
 
 #define DIVERT_CB(skb)	((struct divert_cb *)(skb)->cb)
@@ -228,15 +243,51 @@ struct divert_target {
  * struct divert_dest - where a written packet is to go
  */
 struct divert_dest {
-	/** @addr: sin_addr, network byte order; 0 = outgoing */
-	__be32	addr;
+	/** @incoming: receive it, else send it */
+	bool	incoming;
 	/** @cookie: resume after this rule; 0 = fresh */
 	u16	cookie;
-	/** @name: interface name, "/ifindex", or empty; NUL-terminated */
+	/** @name: interface name, or empty; NUL-terminated */
 	char	name[DIVERT_NAME_LEN];
+	/** @ifindex: interface, goes before @name; 0 = not given */
+	int	ifindex;
+	/** @addr: address of the interface, IPv4 ones mapped */
+	struct in6_addr addr;
 	/** @context: of a locally made packet, else zero */
 	struct divert_context context;
 };
+
+/* Lengths of the shortest address that a socket of @family takes. */
+static inline int divert_address_min(u16 family)
+{
+	return family == AF_INET6 ? SIN6_LEN_RFC2133 :
+				    (int)sizeof(struct sockaddr_in);
+}
+
+/* The bits of a mark that belong to us. */
+static inline u32 divert_mark_ours(const struct divert_conf *conf)
+{
+	return READ_ONCE(conf->port_mask) | READ_ONCE(conf->cookie_mask) |
+	       READ_ONCE(conf->tee_mask);
+}
+
+/* What a packet's IP header says comes next. */
+static inline u8 divert_ip_protocol(const struct sk_buff *skb)
+{
+	return ip_hdr(skb)->version == 6 ? ipv6_hdr(skb)->nexthdr :
+					   ip_hdr(skb)->protocol;
+}
+
+/* IPv6 routers do not fragment, but a packet larger than the link it came by
+ * was taken apart before and goes on so. TCP's were not: such a segment has
+ * grown, and its sender must be told.
+ */
+static inline bool divert_reassembled6(const struct sk_buff *skb,
+				       const struct net_device *dev)
+{
+	return skb->len > READ_ONCE(dev->mtu) &&
+	       ipv6_hdr(skb)->nexthdr != IPPROTO_TCP;
+}
 
 /* main.c */
 extern unsigned int divert_net_id;
@@ -260,8 +311,17 @@ void divert_deliver(struct divert_net *dn, struct sock *sk, struct sk_buff *skb,
 		    const struct nf_hook_state *state, u16 cookie);
 void divert_drop(struct divert_net *dn, struct sk_buff *skb,
 		 enum divert_stat reason);
-void divert_address_read(const struct sk_buff *skb, struct sockaddr_in *sin);
-int divert_address_parse(const struct sockaddr_in *sin, struct divert_dest *to);
+
+/* address.c */
+void divert_address_make(struct divert_cb *cb, const struct divert_conf *conf,
+			 const struct sk_buff *skb,
+			 const struct nf_hook_state *state, u16 family);
+int divert_address_read(const struct sk_buff *skb, u16 family, void *name);
+int divert_address_parse(const void *name, int len, u16 family,
+			 struct divert_dest *to);
+struct net_device *divert_dev_named(struct net *net,
+				    const struct divert_dest *to);
+struct net_device *divert_dev_in(struct net *net, const struct divert_dest *to);
 
 /* socket.c */
 int divert_socket_init(void);
@@ -272,14 +332,22 @@ bool divert_is_socket(const struct sock *sk);
 int divert_inject(struct divert_net *dn, struct sock *sk, struct msghdr *msg,
 		  size_t len, const struct divert_dest *to);
 
+/* route.c, route6.c: outgoing packets */
+int divert_route(struct net *net, struct sock *sk, struct sk_buff *skb,
+		 const struct divert_dest *to);
+int divert_route6(struct net *net, struct sock *sk, struct sk_buff *skb,
+		  const struct divert_dest *to);
+void divert_route_own(struct net *net, struct sk_buff *skb,
+		      struct net_device *in);
+
 /* resume.c */
 int divert_tag_in(struct divert_net *dn, struct sk_buff *skb, u16 cookie);
 bool divert_resume_in(const struct divert_net *dn, const struct sk_buff *skb,
 		      u16 *cookie);
 bool divert_stage_repeats(const struct sk_buff *skb,
-			  const struct net_device *in);
+			  const struct nf_hook_state *state);
 void divert_resume_route(struct divert_net *dn, struct sk_buff *skb,
-			 struct net_device *in);
+			 const struct nf_hook_state *state);
 void divert_tag_out(struct sk_buff *skb, u16 cookie);
 bool divert_resume_out(const struct sk_buff *skb,
 		       const struct nf_hook_state *state, u16 *cookie);

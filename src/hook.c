@@ -10,13 +10,17 @@
 #include <linux/bitfield.h>
 #include <linux/netfilter_bridge.h>
 #include <linux/netfilter_ipv4.h>
+#include <linux/netfilter_ipv6.h>
 #include <net/netfilter/ipv4/nf_defrag_ipv4.h>
+#include <net/netfilter/ipv6/nf_defrag_ipv6.h>
 
 #include "divert.h"
 
-/* After the chains that set marks (mangle, -150), before destination NAT. */
+/* IPv6 has the same numbers.
+ * After the chains that set marks (mangle, -150), before destination NAT:
+ */
 #define DIVERT_PRIORITY_IN	(NF_IP_PRI_NAT_DST - 1)
-/* After the chains that set marks there, before source NAT. */
+/* After the chains that set marks there, before source NAT: */
 #define DIVERT_PRIORITY_OUT	(NF_IP_PRI_NAT_SRC - 1)
 
 /**
@@ -182,14 +186,14 @@ static unsigned int divert_stage_in(struct divert_net *dn, struct sk_buff *skb,
 				    const struct nf_hook_state *state)
 {
 	struct divert_resume resume = {
-		.last = !divert_stage_repeats(skb, state->in),
+		.last = !divert_stage_repeats(skb, state),
 	};
 	unsigned int verdict;
 
 	resume.reinjected = divert_resume_in(dn, skb, &resume.cookie);
 	verdict = divert_stage(dn, skb, state, &resume);
 	if (resume.reinjected && resume.last && verdict == NF_ACCEPT)
-		divert_resume_route(dn, skb, state->in);
+		divert_resume_route(dn, skb, state);
 	return verdict;
 }
 
@@ -248,6 +252,24 @@ static const struct nf_hook_ops divert_hook_ops[DIVERT_HOOKS] = {
 		.hooknum	= NF_INET_POST_ROUTING,
 		.priority	= DIVERT_PRIORITY_OUT,
 	},
+	{
+		.hook		= divert_hook_in,
+		.pf		= NFPROTO_IPV6,
+		.hooknum	= NF_INET_PRE_ROUTING,
+		.priority	= DIVERT_PRIORITY_IN,
+	},
+	{
+		.hook		= divert_hook_out,
+		.pf		= NFPROTO_IPV6,
+		.hooknum	= NF_INET_LOCAL_OUT,
+		.priority	= DIVERT_PRIORITY_IN,
+	},
+	{
+		.hook		= divert_hook_out,
+		.pf		= NFPROTO_IPV6,
+		.hooknum	= NF_INET_POST_ROUTING,
+		.priority	= DIVERT_PRIORITY_OUT,
+	},
 };
 
 /**
@@ -279,6 +301,29 @@ int divert_hooks_get(struct divert_net *dn)
 	return err;
 }
 
+static int divert_defrag_enable(struct net *net)
+{
+	int err = nf_defrag_ipv4_enable(net);
+
+#if IS_ENABLED(CONFIG_IPV6)
+	if (!err) {
+		err = nf_defrag_ipv6_enable(net);
+		if (err)
+			nf_defrag_ipv4_disable(net);
+	}
+#endif
+	return err;
+}
+
+static int divert_defrag_disable(struct net *net)
+{
+#if IS_ENABLED(CONFIG_IPV6)
+	nf_defrag_ipv6_disable(net);
+#endif
+	nf_defrag_ipv4_disable(net);
+	return 0;
+}
+
 /**
  * divert_defrag_update() - have defragmentation as the settings say
  * @dn: namespace
@@ -295,10 +340,8 @@ int divert_defrag_update(struct divert_net *dn)
 	if (want == dn->defragging)
 		return 0;
 
-	if (want)
-		err = nf_defrag_ipv4_enable(dn->net);
-	else
-		nf_defrag_ipv4_disable(dn->net);
+	err = want ? divert_defrag_enable(dn->net) :
+		     divert_defrag_disable(dn->net);
 	if (!err)
 		dn->defragging = want;
 	return err;

@@ -20,12 +20,9 @@
  *   packet.
  */
 
-#include <linux/inetdevice.h>
 #include <linux/netdevice.h>
 #include <net/dst_metadata.h>
-#include <net/inet_dscp.h>
 #include <net/ip.h>
-#include <net/l3mdev.h>
 #include <net/route.h>
 
 #include "divert.h"
@@ -44,6 +41,7 @@ struct divert_tag {
 static struct divert_tag *divert_tag(const struct sk_buff *skb)
 {
 	BUILD_BUG_ON(sizeof(struct inet_skb_parm) > DIVERT_TAG_OFFSET);
+	BUILD_BUG_ON(sizeof(struct inet6_skb_parm) > DIVERT_TAG_OFFSET);
 
 	return (struct divert_tag *)(skb->cb + DIVERT_TAG_OFFSET);
 }
@@ -105,64 +103,41 @@ bool divert_resume_in(const struct divert_net *dn, const struct sk_buff *skb,
 	return true;
 }
 
-/* Input routing takes a source address of this host for a forgery, and
- * loopback traffic never meets it. Route such packets as the host would send
- * them, or where that leads away from the host, as if they came from the
- * destination.
- */
-static void divert_route_own(struct net *net, struct sk_buff *skb,
-			     struct net_device *in)
-{
-	const struct iphdr *iph = ip_hdr(skb);
-	struct flowi4 fl4;
-	struct rtable *rt;
-
-	flowi4_init_output(&fl4, l3mdev_master_ifindex_rcu(in), 0, iph->tos, RT_SCOPE_UNIVERSE,
-			   iph->protocol, FLOWI_FLAG_ANYSRC, iph->daddr,
-			   iph->saddr, 0, 0, GLOBAL_ROOT_UID);
-	rt = ip_route_output_key(net, &fl4);
-	if (IS_ERR(rt))
-		return;
-
-	if (rt->rt_flags & RTCF_LOCAL) {
-		skb_dst_set(skb, &rt->dst);
-		return;
-	}
-
-	ip_rt_put(rt);
-	if (ip_route_input_noref(skb, iph->daddr, iph->daddr,
-				 inet_dsfield_to_dscp(iph->tos), in))
-		skb_dst_drop(skb);
-}
-
 /**
  * divert_stage_repeats() - will the packet meet this PRE_ROUTING hook again?
  * @skb: packet
- * @in: device it is received on now
+ * @state: the hook
  *
  * A VRF passes its packets through twice: as the enslaved device's and as its
  * own. They need their tag, and show it, until the second time is over.
  */
 bool divert_stage_repeats(const struct sk_buff *skb,
-			  const struct net_device *in)
+			  const struct nf_hook_state *state)
 {
-	return netif_is_l3_slave(in) ||
-	       (netif_is_l3_master(in) &&
-		!(IPCB(skb)->flags & IPSKB_L3SLAVE));
+	bool second = state->pf == NFPROTO_IPV6 ?
+		      IP6CB(skb)->flags & IP6SKB_L3SLAVE :
+		      IPCB(skb)->flags & IPSKB_L3SLAVE;
+
+	return netif_is_l3_slave(state->in) ||
+	       (netif_is_l3_master(state->in) && !second);
 }
 
 /**
  * divert_resume_route() - clear the way of a tagged packet to input routing
  * @dn: namespace
  * @skb: packet that goes on at PRE_ROUTING
- * @in: receiving device
+ * @state: the hook
  *
  * Called under RCU.
  */
 void divert_resume_route(struct divert_net *dn, struct sk_buff *skb,
-			 struct net_device *in)
+			 const struct nf_hook_state *state)
 {
+	struct net_device *in = state->in;
+
 	skb_dst_drop(skb);
+	if (state->pf != NFPROTO_IPV4)
+		return;
 	if (in->flags & IFF_LOOPBACK ||
 	    inet_addr_type_dev_table(dn->net, in, ip_hdr(skb)->saddr) ==
 	    RTN_LOCAL)
@@ -174,7 +149,7 @@ void divert_tag_out(struct sk_buff *skb, u16 cookie)
 	*divert_tag(skb) = (struct divert_tag){
 		.magic		= DIVERT_TAG_MAGIC,
 		.cookie		= cookie,
-		.protocol	= ip_hdr(skb)->protocol,
+		.protocol	= divert_ip_protocol(skb),
 	};
 }
 
@@ -187,7 +162,7 @@ bool divert_resume_out(const struct sk_buff *skb,
 	    !net_eq(sock_net(state->sk), state->net))
 		return false;
 	if (tag->magic != DIVERT_TAG_MAGIC ||
-	    tag->protocol != ip_hdr(skb)->protocol)
+	    tag->protocol != divert_ip_protocol(skb))
 		return false;
 
 	*cookie = tag->cookie;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The socket: socket(AF_INET, SOCK_RAW, IPPROTO_DIVERT) and its calls.
+ * The socket: socket(AF_INET or AF_INET6, SOCK_RAW, IPPROTO_DIVERT) and its
+ * calls.
  *
  * References
  * ----------
@@ -20,7 +21,9 @@
 #include <linux/module.h>
 #include <net/inet_common.h>
 #include <net/ip.h>
+#include <net/ipv6.h>
 #include <net/protocol.h>
+#include <net/transp_v6.h>
 
 #include <asm/ioctls.h>
 
@@ -51,7 +54,7 @@ static void divert_sock_purge(struct sock *sk)
 static void divert_sock_destruct(struct sock *sk)
 {
 	divert_sock_purge(sk);
-	inet_sock_destruct(sk);
+	divert_sk(sk)->destruct(sk);
 }
 
 static int divert_net_open(struct divert_net *dn)
@@ -76,6 +79,7 @@ static int divert_sock_init(struct sock *sk)
 	ds->inet.inet_num = 0;
 	ds->inet.inet_sport = 0;
 	ds->mc_ttl = -1;
+	ds->mc_hops = -1;
 	INIT_HLIST_NODE(&ds->node);
 
 	if (!ns_capable(sock_net(sk)->user_ns, CAP_NET_ADMIN))
@@ -85,6 +89,7 @@ static int divert_sock_init(struct sock *sk)
 	if (err)
 		return err;
 
+	ds->destruct = sk->sk_destruct;
 	sk->sk_destruct = divert_sock_destruct;
 	sk->sk_rcvbuf = READ_ONCE(dn->conf.rcvbuf);
 	sk->sk_sndbuf = READ_ONCE(dn->conf.rcvbuf);
@@ -119,11 +124,12 @@ static void divert_sock_close(struct sock *sk, long timeout)
 static int divert_bind(struct socket *sock, struct sockaddr_unsized *addr,
 		       int addr_len)
 {
+	/* The port is at the same place in both families. */
 	struct sockaddr_in *sin = (struct sockaddr_in *)addr;
 	struct sock *sk = sock->sk;
 	int err;
 
-	if (addr_len < (int)sizeof(*sin))
+	if (addr_len < divert_address_min(sk->sk_family))
 		return -EINVAL;
 	if (sin->sin_family != sk->sk_family)
 		return -EAFNOSUPPORT;
@@ -161,12 +167,9 @@ static int divert_sendmsg(struct socket *sock, struct msghdr *msg, size_t len)
 	if (READ_ONCE(sock->sk->sk_shutdown) & SEND_SHUTDOWN)
 		return -EPIPE;
 
-	if (msg->msg_namelen) {
-		if (msg->msg_namelen < sizeof(struct sockaddr_in))
-			err = -EINVAL;
-		else
-			err = divert_address_parse(msg->msg_name, &to);
-	}
+	if (msg->msg_namelen)
+		err = divert_address_parse(msg->msg_name, msg->msg_namelen,
+					   sock->sk->sk_family, &to);
 	if (!err)
 		err = divert_inject(dn, sock->sk, msg, len, &to);
 	if (err) {
@@ -190,10 +193,9 @@ static int divert_recv_skb(struct sock *sk, struct sk_buff *skb,
 		msg->msg_flags |= MSG_TRUNC;
 	sock_recv_cmsgs(msg, sk, skb);
 
-	if (msg->msg_name) {
-		divert_address_read(skb, msg->msg_name);
-		msg->msg_namelen = sizeof(struct sockaddr_in);
-	}
+	if (msg->msg_name)
+		msg->msg_namelen = divert_address_read(skb, sk->sk_family,
+						       msg->msg_name);
 	return copied;
 }
 
@@ -235,28 +237,52 @@ static int divert_recvmsg(struct socket *sock, struct msghdr *msg, size_t len,
 	return ret;
 }
 
+/* inet6's part, where the kernel has one */
+
+#if IS_ENABLED(CONFIG_IPV6)
+#define divert_setsockopt6	ipv6_setsockopt
+#define divert_getsockopt6	ipv6_getsockopt
+#define divert_ioctl6		inet6_ioctl
+#else
+static int divert_setsockopt6(struct sock *sk, int level, int optname,
+			      sockptr_t optval, unsigned int optlen)
+{
+	return -ENOPROTOOPT;
+}
+
+static int divert_getsockopt6(struct sock *sk, int level, int optname,
+			      char __user *optval, int __user *optlen)
+{
+	return -ENOPROTOOPT;
+}
+
+static int divert_ioctl6(struct socket *sock, unsigned int cmd,
+			 unsigned long arg)
+{
+	return -ENOIOCTLCMD;
+}
+#endif
+
 /* Only what acts on a written packet; the rest is refused, since handing it to
  * the IP layer would make this a multicast router's or an IP_ROUTER_ALERT
  * socket, which only a real raw socket can be.
  */
-static bool divert_ip_option(int optname)
+static bool divert_ip_option(int level, int optname)
 {
-	switch (optname) {
-	case IP_OPTIONS:
-	case IP_MULTICAST_IF:
-	case IP_MULTICAST_TTL:
-	case IP_MULTICAST_LOOP:
-		return true;
-	default:
-		return false;
-	}
+	if (level == SOL_IP)
+		return optname == IP_OPTIONS || optname == IP_MULTICAST_IF ||
+		       optname == IP_MULTICAST_TTL ||
+		       optname == IP_MULTICAST_LOOP;
+
+	return level == SOL_IPV6 && (optname == IPV6_MULTICAST_IF ||
+				     optname == IPV6_MULTICAST_HOPS ||
+				     optname == IPV6_MULTICAST_LOOP);
 }
 
 /* Written packets have the TTL they were written with, unless the owner of the
- * socket has asked for one. inet keeps 1 for "not asked".
+ * socket has asked for one: -1 takes that back.
  */
-static void divert_mc_ttl_note(struct sock *sk, sockptr_t optval,
-			       unsigned int optlen)
+static void divert_mc_ttl_note(s16 *ttl, sockptr_t optval, unsigned int optlen)
 {
 	int val = -1;
 	u8 byte;
@@ -267,7 +293,7 @@ static void divert_mc_ttl_note(struct sock *sk, sockptr_t optval,
 	} else if (!copy_from_sockptr(&byte, optval, sizeof(byte))) {
 		val = byte;
 	}
-	WRITE_ONCE(divert_sk(sk)->mc_ttl, val);
+	WRITE_ONCE(*ttl, val);
 }
 
 static int divert_setsockopt(struct socket *sock, int level, int optname,
@@ -276,12 +302,20 @@ static int divert_setsockopt(struct socket *sock, int level, int optname,
 	struct sock *sk = sock->sk;
 	int err;
 
-	if (level != SOL_IP || !divert_ip_option(optname))
+	if (!divert_ip_option(level, optname))
 		return -ENOPROTOOPT;
 
-	err = ip_setsockopt(sk, level, optname, optval, optlen);
-	if (!err && optname == IP_MULTICAST_TTL)
-		divert_mc_ttl_note(sk, optval, optlen);
+	if (level == SOL_IP) {
+		err = ip_setsockopt(sk, level, optname, optval, optlen);
+		if (!err && optname == IP_MULTICAST_TTL)
+			divert_mc_ttl_note(&divert_sk(sk)->mc_ttl, optval,
+					   optlen);
+		return err;
+	}
+
+	err = divert_setsockopt6(sk, level, optname, optval, optlen);
+	if (!err && optname == IPV6_MULTICAST_HOPS)
+		divert_mc_ttl_note(&divert_sk(sk)->mc_hops, optval, optlen);
 	return err;
 }
 
@@ -303,10 +337,12 @@ static int divert_getsockopt(struct socket *sock, int level, int optname,
 		return divert_get_int(optval, optlen, DIVERT_ABI_VERSION);
 	if (level == SOL_IP && optname == IP_HDRINCL)
 		return divert_get_int(optval, optlen, 1);
-	if (level == SOL_IP && divert_ip_option(optname))
-		return ip_getsockopt(sock->sk, level, optname, optval, optlen);
+	if (!divert_ip_option(level, optname))
+		return -ENOPROTOOPT;
 
-	return -ENOPROTOOPT;
+	if (level == SOL_IP)
+		return ip_getsockopt(sock->sk, level, optname, optval, optlen);
+	return divert_getsockopt6(sock->sk, level, optname, optval, optlen);
 }
 
 static int divert_next_len(struct sock *sk)
@@ -331,7 +367,9 @@ static int divert_ioctl(struct socket *sock, unsigned int cmd,
 		return put_user(sk_wmem_alloc_get(sock->sk),
 				(int __user *)arg);
 	default:
-		return inet_ioctl(sock, cmd, arg);
+		return sock->sk->sk_family == AF_INET6 ?
+		       divert_ioctl6(sock, cmd, arg) :
+		       inet_ioctl(sock, cmd, arg);
 	}
 }
 
@@ -393,10 +431,102 @@ static struct inet_protosw divert_protosw = {
 	.ops		= &divert_ops,
 };
 
+#if IS_ENABLED(CONFIG_IPV6)
+/* inet6 wants its part of the socket last. */
+struct divert6_sock {
+	struct divert_sock	divert;
+	struct ipv6_pinfo	inet6;
+};
+
+static struct proto divert6_prot = {
+	.name		= "DIVERTv6",
+	.owner		= THIS_MODULE,
+	.obj_size	= sizeof(struct divert6_sock),
+	PROTO_IPV6_PINFO(struct divert6_sock, inet6)
+	.no_autobind	= true,
+	.init		= divert_sock_init,
+	.destroy	= divert_sock_destroy,
+	.close		= divert_sock_close,
+	.hash		= divert_sock_hash,
+	.unhash		= divert_sock_unhash,
+};
+
+static const struct proto_ops divert6_ops = {
+	.family		= PF_INET6,
+	.owner		= THIS_MODULE,
+	.release	= inet6_release,
+	.bind		= divert_bind,
+	.connect	= sock_no_connect,
+	.socketpair	= sock_no_socketpair,
+	.accept		= sock_no_accept,
+	.getname	= inet6_getname,
+	.poll		= datagram_poll,
+	.ioctl		= divert_ioctl,
+#ifdef CONFIG_COMPAT
+	.compat_ioctl	= divert_compat_ioctl,
+#endif
+	.gettstamp	= sock_gettstamp,
+	.listen		= sock_no_listen,
+	.shutdown	= divert_shutdown,
+	.setsockopt	= divert_setsockopt,
+	.getsockopt	= divert_getsockopt,
+	.sendmsg	= divert_sendmsg,
+	.recvmsg	= divert_recvmsg,
+	.mmap		= sock_no_mmap,
+};
+
+static struct inet_protosw divert6_protosw = {
+	.type		= SOCK_RAW,
+	.protocol	= IPPROTO_DIVERT,
+	.prot		= &divert6_prot,
+	.ops		= &divert6_ops,
+};
+
+static int divert_socket6_init(void)
+{
+	int err;
+
+	if (!ipv6_mod_enabled())
+		return 0;
+
+	err = proto_register(&divert6_prot, 1);
+	if (err)
+		return err;
+
+	err = inet6_register_protosw(&divert6_protosw);
+	if (err)
+		proto_unregister(&divert6_prot);
+	return err;
+}
+
+static void divert_socket6_exit(void)
+{
+	if (!ipv6_mod_enabled())
+		return;
+
+	inet6_unregister_protosw(&divert6_protosw);
+	proto_unregister(&divert6_prot);
+}
+
+bool divert_is_socket(const struct sock *sk)
+{
+	return sk->sk_prot == &divert_prot || sk->sk_prot == &divert6_prot;
+}
+#else
+static int divert_socket6_init(void)
+{
+	return 0;
+}
+
+static void divert_socket6_exit(void)
+{
+}
+
 bool divert_is_socket(const struct sock *sk)
 {
 	return sk->sk_prot == &divert_prot;
 }
+#endif
 
 int divert_socket_init(void)
 {
@@ -406,12 +536,21 @@ int divert_socket_init(void)
 	if (err)
 		return err;
 
+	err = divert_socket6_init();
+	if (err)
+		goto err_proto;
+
 	inet_register_protosw(&divert_protosw);
 	return 0;
+
+err_proto:
+	proto_unregister(&divert_prot);
+	return err;
 }
 
 void divert_socket_exit(void)
 {
 	inet_unregister_protosw(&divert_protosw);
+	divert_socket6_exit();
 	proto_unregister(&divert_prot);
 }

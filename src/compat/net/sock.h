@@ -21,4 +21,12 @@ static inline int divert_sk_drops_read(const struct sock *sk)
 #define sk_drops_read	divert_sk_drops_read
 #endif
 
+/* v6.5 asks where a protocol keeps its IPv6 part; before, it was the last. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
+#define PROTO_IPV6_PINFO(type, member)	\
+	.ipv6_pinfo_offset = offsetof(type, member),
+#else
+#define PROTO_IPV6_PINFO(type, member)
+#endif
+
 #endif

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Which way an IPv4 packet goes.
+ *
+ * A round trip through user space must not change that: what routing knew of
+ * the packet when it was taken comes back with its address.
+ */
+
+#include <linux/inetdevice.h>
+#include <linux/netdevice.h>
+#include <net/inet_dscp.h>
+#include <net/ip.h>
+#include <net/ip_fib.h>
+#include <net/l3mdev.h>
+#include <net/route.h>
+
+#include "divert.h"
+
+/* The writer's own choice, if it made one, else what came with the packet. */
+static int divert_oif(const struct sock *sk, const struct divert_dest *to,
+		      __be32 daddr)
+{
+	int oif = READ_ONCE(sk->sk_bound_dev_if) ?: to->context.oif;
+
+	if (!oif && ipv4_is_multicast(daddr))
+		oif = READ_ONCE(inet_sk(sk)->mc_index);
+	return oif;
+}
+
+static void divert_flow_ports(const struct sk_buff *skb, __be16 *sport,
+			      __be16 *dport)
+{
+	const struct iphdr *iph = ip_hdr(skb);
+	__be16 ports[2];
+
+	if (iph->protocol != IPPROTO_TCP && iph->protocol != IPPROTO_UDP &&
+	    iph->protocol != IPPROTO_SCTP)
+		return;
+	if (iph->frag_off & htons(IP_OFFSET) ||
+	    skb_copy_bits(skb, iph->ihl * 4, ports, sizeof(ports)))
+		return;
+
+	*sport = ports[0];
+	*dport = ports[1];
+}
+
+/* Routes the packet as it stands, whoever's source address it bears. */
+static int divert_route_plain(struct net *net, struct sock *sk,
+			      struct sk_buff *skb,
+			      const struct divert_dest *to)
+{
+	const struct iphdr *iph = ip_hdr(skb);
+	__be16 sport = 0, dport = 0;
+	__be32 saddr = iph->saddr;
+	struct flowi4 fl4;
+	struct rtable *rt;
+
+	/* Sent as they are, but routing has no use for them. */
+	if (ipv4_is_multicast(saddr) || ipv4_is_lbcast(saddr) ||
+	    ipv4_is_zeronet(saddr))
+		saddr = 0;
+
+	divert_flow_ports(skb, &sport, &dport);
+	flowi4_init_output(&fl4, divert_oif(sk, to, iph->daddr),
+			   READ_ONCE(sk->sk_mark) ?: to->context.mark,
+			   iph->tos, ip_sock_rt_scope(sk), iph->protocol,
+			   FLOWI_FLAG_ANYSRC, iph->daddr, saddr, dport, sport,
+			   sock_net_uid(net, sk));
+	security_sk_classify_flow(sk, flowi4_to_flowi_common(&fl4));
+
+	rt = ip_route_output_flow(net, &fl4, sk);
+	if (IS_ERR(rt))
+		return PTR_ERR(rt);
+
+	skb_dst_set(skb, &rt->dst);
+	return 0;
+}
+
+/* A host on @dev's link, or 0: routing accepts it as a source there whatever
+ * rp_filter says.
+ */
+static __be32 divert_neighbour(const struct net_device *dev)
+{
+	const struct in_device *in_dev = __in_dev_get_rcu(dev);
+	const struct in_ifaddr *ifa;
+	__be32 addr;
+
+	ifa = in_dev ? rcu_dereference(in_dev->ifa_list) : NULL;
+	if (!ifa || ifa->ifa_prefixlen > 30)
+		return 0;
+
+	addr = (ifa->ifa_local & ifa->ifa_mask) | htonl(1);
+	return addr == ifa->ifa_local ? addr ^ htonl(3) : addr;
+}
+
+static int divert_route_input(struct sk_buff *skb, __be32 saddr,
+			      struct net_device *dev)
+{
+	const struct iphdr *iph = ip_hdr(skb);
+	u8 type;
+
+	if (ip_route_input_noref(skb, iph->daddr, saddr,
+				 inet_dsfield_to_dscp(iph->tos), dev))
+		return -EHOSTUNREACH;
+
+	type = skb_rtable(skb)->rt_type;
+	if (type == RTN_UNICAST && skb_dst_force(skb))
+		return 0;
+
+	skb_dst_drop(skb);
+	return type == RTN_UNREACHABLE ? -EHOSTUNREACH : -EINVAL;
+}
+
+/* Only policy rules make a packet's way depend on where it came from. */
+static bool divert_has_rules(const struct net *net)
+{
+#ifdef CONFIG_IP_MULTIPLE_TABLES
+	return net->ipv4.fib_has_custom_rules;
+#else
+	return false;
+#endif
+}
+
+/* Route a forwarded packet as one that was received on @dev. A daemon may have
+ * given it a source that input routing does not believe, its own host's most
+ * of all: what then counts is the link it came from. -EINVAL: it is not to be
+ * forwarded, so it is an ordinary outgoing packet.
+ */
+static int divert_route_forward(struct net *net, const struct sock *sk,
+				struct sk_buff *skb, struct net_device *dev)
+{
+	const struct iphdr *iph = ip_hdr(skb);
+	u32 mark = skb->mark;
+	int err = -EHOSTUNREACH;
+
+	/* Input routing goes by the packet's mark, where ours is no fwmark. */
+	skb->mark = READ_ONCE(sk->sk_mark);
+	if (inet_addr_type_dev_table(net, dev, iph->saddr) != RTN_LOCAL)
+		err = divert_route_input(skb, iph->saddr, dev);
+	if (err == -EHOSTUNREACH)
+		err = divert_route_input(skb, divert_neighbour(dev) ?:
+					 iph->daddr, dev);
+	skb->mark = mark;
+	return err;
+}
+
+/**
+ * divert_route() - route a written IPv4 packet
+ * @net: namespace
+ * @sk: socket it was written to
+ * @skb: packet, gets a dst
+ * @to: address it was written with
+ *
+ * Return: 0 or what routing says.
+ */
+int divert_route(struct net *net, struct sock *sk, struct sk_buff *skb,
+		 const struct divert_dest *to)
+{
+	struct net_device *dev;
+	int err = -EINVAL;
+
+	rcu_read_lock();
+	dev = divert_dev_named(net, to);
+	if (dev) {
+		/* For another divert rule on the way out, and for the path
+		 * MTU, it is still a forwarded packet.
+		 */
+		IPCB(skb)->flags |= IPSKB_FORWARDED;
+		skb->skb_iif = dev->ifindex;
+		if (divert_has_rules(net) && !sk->sk_bound_dev_if &&
+		    !sock_flag(sk, SOCK_LOCALROUTE))
+			err = divert_route_forward(net, sk, skb, dev);
+	}
+	rcu_read_unlock();
+
+	return err == -EINVAL ? divert_route_plain(net, sk, skb, to) : err;
+}
+
+/**
+ * divert_route_own() - route a received packet whose source is this host's
+ * @net: namespace
+ * @skb: packet at PRE_ROUTING without a dst
+ * @in: receiving device
+ *
+ * Input routing takes such a source for a forgery, and loopback traffic never
+ * meets it. So route the packet as the host would send it or, where that leads
+ * away from the host, as if it came from the destination. Called under RCU.
+ */
+void divert_route_own(struct net *net, struct sk_buff *skb,
+		      struct net_device *in)
+{
+	const struct iphdr *iph = ip_hdr(skb);
+	struct flowi4 fl4;
+	struct rtable *rt;
+
+	flowi4_init_output(&fl4, l3mdev_master_ifindex_rcu(in), 0, iph->tos, RT_SCOPE_UNIVERSE,
+			   iph->protocol, FLOWI_FLAG_ANYSRC, iph->daddr,
+			   iph->saddr, 0, 0, GLOBAL_ROOT_UID);
+	rt = ip_route_output_key(net, &fl4);
+	if (IS_ERR(rt))
+		return;
+
+	if (rt->rt_flags & RTCF_LOCAL) {
+		skb_dst_set(skb, &rt->dst);
+		return;
+	}
+
+	ip_rt_put(rt);
+	if (ip_route_input_noref(skb, iph->daddr, iph->daddr,
+				 inet_dsfield_to_dscp(iph->tos), in))
+		skb_dst_drop(skb);
+}
