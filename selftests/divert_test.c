@@ -82,7 +82,7 @@ void ip_batch(const char *format, ...)
 	va_end(args);
 }
 
-void nft(const char *format, ...)
+void nft_load(const char *format, ...)
 {
 	va_list args;
 
@@ -114,12 +114,12 @@ long nft_packets(const char *counter)
 
 void nft_mark_udp(const char *hook, __u32 mark)
 {
-	nft("table ip m {\n"
-	    " chain %s {\n"
-	    "  type filter hook %s priority mangle;\n"
-	    "  udp dport %d meta mark set 0x%x\n"
-	    " }\n"
-	    "}\n", hook, hook, UDP_PORT, mark);
+	nft_load("table ip m {\n"
+		 " chain %s {\n"
+		 "  type filter hook %s priority mangle;\n"
+		 "  udp dport %d meta mark set 0x%x\n"
+		 " }\n"
+		 "}\n", hook, hook, UDP_PORT, mark);
 }
 
 int veth_new(void)
@@ -206,8 +206,8 @@ static void counters_add(struct counters *now, char *line)
 	char *word, *rest;
 	int i = 0;
 
-	for (word = strtok_r(line, " \n", &rest); word && i < now->n;
-	     word = strtok_r(NULL, " \n", &rest))
+	for (word = strtok_r(line, "\n ", &rest); word && i < now->n;
+	     word = strtok_r(NULL, "\n ", &rest))
 		now->value[i++] += strtoul(word, NULL, 16);
 }
 
@@ -220,8 +220,8 @@ void counters_read(struct counters *now)
 	if (!file || !fgets(line, sizeof(line), file))
 		die("/proc/net/stat/divert");
 
-	for (word = strtok_r(line, " \n", &rest); word && now->n < COUNTERS_MAX;
-	     word = strtok_r(NULL, " \n", &rest))
+	for (word = strtok_r(line, "\n ", &rest); word && now->n < COUNTERS_MAX;
+	     word = strtok_r(NULL, "\n ", &rest))
 		snprintf(now->name[now->n++], sizeof(now->name[0]), "%s", word);
 	while (fgets(line, sizeof(line), file))
 		counters_add(now, line);

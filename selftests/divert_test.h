@@ -22,6 +22,10 @@
 
 #include <linux/divert.h>
 
+#define __printf(at, args)	__attribute__((__format__(printf, at, args)))
+#define __noreturn		__attribute__((__noreturn__))
+#define __always_unused		__attribute__((__unused__))
+
 #define PORT		7000	/* the tests' divert port */
 #define COOKIE		100
 #define UDP_PORT	5000	/* where control packets end */
@@ -34,8 +38,7 @@
 /* An expected packet may take this long, on a slow machine. */
 #define DEADLINE_MS	20000
 
-void die(const char *format, ...)
-	__attribute__((noreturn, format(printf, 1, 2)));
+void __printf(1, 2) __noreturn die(const char *format, ...);
 
 /* Namespaces */
 
@@ -44,9 +47,9 @@ void ns_new(void);
 int ns_open(void);
 void ns_enter(int ns);
 /* Run ip(8) on lines of commands. */
-void ip_batch(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void __printf(1, 2) ip_batch(const char *format, ...);
 /* Feed text to nft(8). */
-void nft(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void __printf(1, 2) nft_load(const char *format, ...);
 /* Packets that "counter NAME" of table ip t has counted. */
 long nft_packets(const char *counter);
 /* Mark UDP packets to UDP_PORT in a chain: "prerouting", "postrouting". */

@@ -617,7 +617,7 @@ TEST_F(calls, S9_pollout)
 	EXPECT_EQ(POLLOUT | POLLWRNORM, poll_fd.revents);
 }
 
-static void on_alarm(int signal __attribute__((unused)))
+static void on_alarm(int __always_unused signal)
 {
 }
 
