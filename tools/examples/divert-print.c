@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+/*
+ * divert-print: print each packet that comes to a divert port, send it on.
+ *
+ * On the way it can change a text of the same length in TCP payload (where it
+ * lies within one packet), or the TTL.
+ */
+
+#include <arpa/inet.h>
+#include <err.h>
+#include <errno.h>
+#include <getopt.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <netinet/ip.h>
+#include <netinet/tcp.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include <linux/divert.h>
+
+static const char usage[] =
+	"usage: divert-print [--port N] [--rewrite OLD=NEW] [--ttl N] [--count N]\n"
+	"  --port N           divert port to bind, 1-65534 (default 8668)\n"
+	"  --rewrite OLD=NEW  replace OLD by NEW in TCP payload; equal lengths\n"
+	"  --ttl N            set the TTL to N, 1-255\n"
+	"  --count N          end after N packets\n";
+
+static unsigned long port = 8668, ttl, count;
+static const char *old_text, *new_text;
+
+struct packet {
+	union {
+		unsigned char data[65535];
+		struct iphdr ip;
+	};
+	size_t len, header;		/* whole packet, IP header */
+	struct sockaddr_in address;
+};
+
+static int open_socket(void)
+{
+	struct sockaddr_in address = {
+		.sin_family = AF_INET,
+		.sin_port = htons(port),	/* network order, only here */
+	};
+	int fd, version;
+	socklen_t len = sizeof(version);
+
+	fd = socket(AF_INET, SOCK_RAW, IPPROTO_DIVERT);
+	if (fd < 0 && errno == EPERM)
+		errx(1, "no permission: run as root (CAP_NET_RAW, CAP_NET_ADMIN)");
+	if (fd < 0)
+		err(1, "socket");
+
+	/* Without the module this is a plain raw socket: ask. */
+	if (getsockopt(fd, SOL_DIVERT, DIVERT_VERSION, &version, &len))
+		errx(1, "the divert module is not loaded: run 'modprobe divert'");
+
+	if (!bind(fd, (struct sockaddr *)&address, sizeof(address)))
+		return fd;
+	if (errno == EADDRINUSE)
+		errx(1, "port %lu is taken: see /proc/net/divert", port);
+	if (errno == EADDRNOTAVAIL)
+		errx(1, "no mark can name port %lu: see 'sysctl net.divert'", port);
+	err(1, "bind to port %lu", port);
+}
+
+static void receive(int fd, struct packet *pk)
+{
+	socklen_t len = sizeof(pk->address);
+	ssize_t n;
+
+	do {
+		n = recvfrom(fd, pk->data, sizeof(pk->data), 0,
+			     (struct sockaddr *)&pk->address, &len);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0)
+		err(1, "recvfrom");
+
+	/* The kernel gives whole packets only; a daemon checks all the same. */
+	if (n < (ssize_t)sizeof(pk->ip) || pk->ip.version != 4)
+		errx(1, "received %zd bytes that are no IPv4 packet", n);
+	pk->len = n;
+	pk->header = pk->ip.ihl * 4;
+	if (pk->header < sizeof(pk->ip) || pk->header > pk->len)
+		errx(1, "received a packet with a bad header length");
+}
+
+static uint16_t get16(const unsigned char *p)
+{
+	return p[0] << 8 | p[1];
+}
+
+/* The Internet checksum over @len bytes, with @sum added, in network order. */
+static uint16_t checksum(const void *data, size_t len, uint32_t sum)
+{
+	const unsigned char *p = data;
+
+	for (; len > 1; p += 2, len -= 2)
+		sum += get16(p);
+	if (len)
+		sum += p[0] << 8;
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return htons(~sum);
+}
+
+/* A packet that goes on as incoming must have the right header checksum. */
+static void set_ttl(struct packet *pk)
+{
+	pk->ip.ttl = ttl;
+	pk->ip.check = 0;
+	pk->ip.check = checksum(pk->data, pk->header, 0);
+}
+
+static bool rewrite(struct packet *pk)
+{
+	size_t room = pk->len - pk->header, len = strlen(old_text);
+	struct tcphdr *tcp = (struct tcphdr *)(pk->data + pk->header);
+	unsigned char *p, *end = pk->data + pk->len;
+	uint32_t pseudo;
+	int i;
+
+	if (pk->ip.protocol != IPPROTO_TCP ||
+	    ntohs(pk->ip.frag_off) & (IP_MF | IP_OFFMASK) ||
+	    room < sizeof(*tcp) || tcp->doff < 5 || tcp->doff * 4u > room)
+		return false;
+
+	p = memmem((char *)tcp + tcp->doff * 4, room - tcp->doff * 4,
+		   old_text, len);
+	if (!p)
+		return false;
+	for (; p; p = memmem(p + len, end - p - len, old_text, len))
+		memcpy(p, new_text, len);
+
+	/* TCP's checksum also covers protocol, length and both addresses. */
+	pseudo = IPPROTO_TCP + room;
+	for (i = 12; i < 20; i += 2)
+		pseudo += get16(pk->data + i);
+	tcp->check = 0;
+	tcp->check = checksum(tcp, room, pseudo);
+	return true;
+}
+
+static const char *interface(const struct sockaddr_in *address)
+{
+	static char name[IF_NAMESIZE];
+	const char *zero = (const char *)address->sin_zero;
+
+	if (!zero[0] || !memchr(zero, 0, sizeof(address->sin_zero)))
+		return "-";
+	/* A name that is too long comes as its number. */
+	if (zero[0] == '/' && if_indextoname(atoi(zero + 1), name))
+		return name;
+	return zero;
+}
+
+static void print_end(const struct packet *pk, uint32_t ip, size_t port_at)
+{
+	struct in_addr addr = { .s_addr = ip };
+
+	fputs(inet_ntoa(addr), stdout);
+	if ((pk->ip.protocol == IPPROTO_TCP || pk->ip.protocol == IPPROTO_UDP) &&
+	    pk->len >= pk->header + 4)
+		printf(":%u", get16(pk->data + pk->header + port_at));
+}
+
+static void print(const struct packet *pk, bool changed)
+{
+	static const char * const names[256] = {
+		[IPPROTO_ICMP] = " icmp", [IPPROTO_TCP] = " tcp",
+		[IPPROTO_UDP] = " udp",
+	};
+	const char *name = names[pk->ip.protocol];
+
+	printf("%-3s %-4s cookie %u  ",
+	       pk->address.sin_addr.s_addr ? "in" : "out",
+	       interface(&pk->address), divert_cookie(&pk->address));
+	print_end(pk, pk->ip.saddr, 0);
+	fputs(" > ", stdout);
+	print_end(pk, pk->ip.daddr, 2);
+	if (name)
+		fputs(name, stdout);
+	else
+		printf(" protocol %u", pk->ip.protocol);
+	printf(" %zu bytes%s\n", pk->len, changed ? ", rewritten" : "");
+}
+
+static void run(int fd)
+{
+	static struct packet pk;
+	unsigned long n;
+
+	for (n = 0; !count || n < count; n++) {
+		receive(fd, &pk);
+		if (ttl)
+			set_ttl(&pk);
+		print(&pk, old_text && rewrite(&pk));
+		/* The very address it came with says where it goes on. */
+		if (sendto(fd, pk.data, pk.len, 0,
+			   (struct sockaddr *)&pk.address,
+			   sizeof(pk.address)) < 0)
+			warn("packet lost");
+	}
+}
+
+static unsigned long parse_number(const char *option, const char *text,
+				  long max)
+{
+	char *end;
+	long n;
+
+	errno = 0;
+	n = strtol(text, &end, 10);
+	if (errno || *end || n < 1 || n > max)
+		errx(2, "%s takes a number from 1 to %ld, not '%s'", option,
+		     max, text);
+	return n;
+}
+
+static void parse_rewrite(char *text)
+{
+	char *equals = strchr(text, '=');
+
+	if (!equals || equals == text)
+		errx(2, "--rewrite takes OLD=NEW, not '%s'", text);
+	*equals = 0;
+	old_text = text;
+	new_text = equals + 1;
+	if (strlen(old_text) != strlen(new_text))
+		errx(2, "'%s' and '%s' differ in length", old_text, new_text);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option names[] = {
+		{ "port", required_argument, NULL, 'p' },
+		{ "rewrite", required_argument, NULL, 'r' },
+		{ "ttl", required_argument, NULL, 't' },
+		{ "count", required_argument, NULL, 'c' },
+		{ "help", no_argument, NULL, 'h' },
+		{ }
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "", names, NULL)) != -1) {
+		if (c == 'p')
+			port = parse_number("--port", optarg, 65534);
+		else if (c == 'r')
+			parse_rewrite(optarg);
+		else if (c == 't')
+			ttl = parse_number("--ttl", optarg, 255);
+		else if (c == 'c')
+			count = parse_number("--count", optarg, INT32_MAX);
+		else
+			break;
+	}
+	if (c != -1 || optind < argc) {
+		fputs(usage, c == 'h' ? stdout : stderr);
+		return c == 'h' ? 0 : 2;
+	}
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	run(open_socket());
+	return 0;
+}
