@@ -327,7 +327,8 @@ static struct net_device *divert_dev_by_addr(struct net *net,
 		return ipv6_mod_enabled() ? ipv6_dev_find(net, addr, NULL) :
 					    NULL;
 #endif
-	if (ipv4_is_zeronet(addr4))
+	/* 0.<ifindex>, as read where the interface had no address */
+	if (!(addr4 & htonl(0xff000000)))
 		return dev_get_by_index_rcu(net, ntohl(addr4) & 0xffffff);
 	return __ip_dev_find(net, addr4, false);
 }
