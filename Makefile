@@ -28,16 +28,17 @@ clean: ## remove everything built; downloads in the cache stay
 deps: ## install the Debian packages that build and test need
 	@selftests/deps
 
-build: deps ## build module and tests for the VM's kernel into build/ (KERNEL=..., default 6.1)
+build: deps ## build module, tests and tools for the VM's kernel into build/ (KERNEL=..., default 6.1)
 	@selftests/vm/build $(KERNEL)
-	@$(MAKE) --no-print-directory -C selftests
-	@$(MAKE) --no-print-directory -C tools/examples
+	@set -e; for dir in selftests $(dir $(wildcard tools/*/Makefile)); do \
+		$(MAKE) --no-print-directory -C $$dir; \
+	done
 
 vm: build ## run RUN='command' in the VM, here; no RUN: a shell (KERNEL=...)
-	@selftests/vm/run -k $(KERNEL) $(if $(RUN),$(call quote,$(RUN)))
+	@selftests/vm/run -k $(KERNEL) $(if $(value RUN),$(call quote,$(value RUN)))
 
 check: deps ## style, unit tests, then all selftests in the VM (T=regex: only those tests; V=1: all output)
-	@KERNEL=$(KERNEL) V=$(V) selftests/check $(if $(T),$(call quote,$(T)))
+	@KERNEL=$(KERNEL) V=$(V) selftests/check $(if $(value T),$(call quote,$(value T)))
 
 demo: build ## watch a small daemon divert packets in the VM
 	@selftests/vm/run -k $(KERNEL) tools/examples/demo.sh
