@@ -38,7 +38,8 @@ struct packet {
 		unsigned char data[65535];
 		struct iphdr ip;
 	};
-	size_t len, header;		/* whole packet, IP header */
+	size_t len;
+	size_t header;		/* length of the IPv4 header, 0 if there is none */
 	struct sockaddr_in address;
 };
 
@@ -83,12 +84,11 @@ static void receive(int fd, struct packet *pk)
 		err(1, "recvfrom");
 
 	/* The kernel gives whole packets only; a daemon checks all the same. */
-	if (n < (ssize_t)sizeof(pk->ip) || pk->ip.version != 4)
-		errx(1, "received %zd bytes that are no IPv4 packet", n);
 	pk->len = n;
-	pk->header = pk->ip.ihl * 4;
-	if (pk->header < sizeof(pk->ip) || pk->header > pk->len)
-		errx(1, "received a packet with a bad header length");
+	pk->header = 0;
+	if (pk->len >= sizeof(pk->ip) && pk->ip.version == 4 &&
+	    pk->ip.ihl >= 5 && pk->ip.ihl * 4u <= pk->len)
+		pk->header = pk->ip.ihl * 4;
 }
 
 static uint16_t get16(const unsigned char *p)
@@ -181,6 +181,10 @@ static void print(const struct packet *pk, bool changed)
 	printf("%-3s %-4s cookie %u  ",
 	       pk->address.sin_addr.s_addr ? "in" : "out",
 	       interface(&pk->address), divert_cookie(&pk->address));
+	if (!pk->header) {
+		printf("%zu bytes, not IPv4\n", pk->len);
+		return;
+	}
 	print_end(pk, pk->ip.saddr, 0);
 	fputs(" > ", stdout);
 	print_end(pk, pk->ip.daddr, 2);
@@ -195,12 +199,14 @@ static void run(int fd)
 {
 	static struct packet pk;
 	unsigned long n;
+	bool changed;
 
 	for (n = 0; !count || n < count; n++) {
 		receive(fd, &pk);
-		if (ttl)
+		if (ttl && pk.header)
 			set_ttl(&pk);
-		print(&pk, old_text && rewrite(&pk));
+		changed = old_text && pk.header && rewrite(&pk);
+		print(&pk, changed);
 		/* The very address it came with says where it goes on. */
 		if (sendto(fd, pk.data, pk.len, 0,
 			   (struct sockaddr *)&pk.address,
