@@ -119,8 +119,11 @@ forgotten()
 }
 
 setup_routed
-for test in in_dropped out_dropped in_passed out_passed in_answered out_answered forwarded \
-	forgotten; do
-	"$test"
-	fresh "$router"
-done
+run in_dropped
+run out_dropped
+run in_passed
+run out_passed
+run in_answered
+run out_answered
+run forwarded
+run forgotten

@@ -4,19 +4,15 @@
 
 # --- rules -----------------------------------------------------------------------------------
 
-base_chain()	# NS TABLE CHAIN HOOK PRIORITY [TYPE]
+add_rule()	# NS TABLE CHAIN HOOK PRIORITY RULE...: in a base chain that is made if need be
 {
-	in_ns "$1" nft -f - <<-RULES
-		add table ip $2
-		add chain ip $2 $3 { type ${6-filter} hook $4 priority $5; }
+	local ns=$1 table=$2 chain=$3 hook=$4 priority=$5
+	shift 5
+	in_ns "$ns" nft -f - <<-RULES
+		add table ip $table
+		add chain ip $table $chain { type filter hook $hook priority $priority; }
+		add rule ip $table $chain $*
 	RULES
-}
-
-add_rule()	# NS TABLE CHAIN RULE...
-{
-	local ns=$1 table=$2 chain=$3
-	shift 3
-	in_ns "$ns" nft -f - <<<"add rule ip $table $chain $*"
 }
 
 divert_mark()	# PORT COOKIE
@@ -29,8 +25,7 @@ divert_always()	# NS prerouting|output|postrouting PORT COOKIE [MATCH...]: whate
 	local ns=$1 hook=$2 mark
 	mark=$(divert_mark "$3" "$4")
 	shift 4
-	base_chain "$ns" divert "$hook" "$hook" mangle
-	add_rule "$ns" divert "$hook" "$*" meta mark set "$mark" accept
+	add_rule "$ns" divert "$hook" "$hook" mangle "$*" meta mark set "$mark" accept
 }
 
 divert_rule()	# the same, in the idiom that lets rules follow each other
@@ -44,9 +39,8 @@ watch()		# NS NAME HOOK PRIORITY [MATCH...]: count what passes there
 {
 	local ns=$1 name=$2 hook=$3 priority=$4
 	shift 4
-	base_chain "$ns" watch "$name" "$hook" "$priority"
-	in_ns "$ns" nft "add counter ip watch $name"
-	add_rule "$ns" watch "$name" "$* counter name $name"
+	in_ns "$ns" nft "add table ip watch; add counter ip watch $name"
+	add_rule "$ns" watch "$name" "$hook" "$priority" "$* counter name $name"
 }
 
 watched()	# NS NAME
@@ -130,13 +124,15 @@ has_total()	# NAME FIELD=N...: of a daemon that has ended
 	done
 }
 
-# --- between tests of one script -------------------------------------------------------------
+# --- one of a script's tests -----------------------------------------------------------------
 
-fresh()		# NS...: no daemons, no rules there
+run()		# FUNCTION [ARG...]: then no daemons and no rules are left (ONLY=regex: just those)
 {
 	local ns
+	[[ $* =~ ${ONLY-} ]] || return 0
+	"$@"
 	divertd_stop
-	for ns; do
+	for ns in "${_namespaces[@]}"; do
 		in_ns "$ns" nft flush ruleset
 	done
 }
@@ -156,4 +152,24 @@ ping_lost()	# NS ADDRESS [OPTION...]: one, and nothing comes back
 	local ns=$1 to=$2
 	shift 2
 	_fails in_ns "$ns" ping -n -c 1 -W 1 "$@" "$to"
+}
+
+# --- NFQUEUE ---------------------------------------------------------------------------------
+
+nfqd_start()	# NS QUEUE: accepts everything; output in $tmp/nfqd
+{
+	modprobe -q nfnetlink_queue || true
+	spawn "$1" "$tools/nfqd" "$2" >"$tmp/nfqd" 2>&1
+	_nfqd=$SPAWNED
+	wait_until 10 grep -qx ready "$tmp/nfqd" || { cat "$tmp/nfqd"; return 1; }
+}
+
+nfqd_signal()	# SIGNAL
+{
+	kill "-$1" "$_nfqd"
+}
+
+nfqd_stop()
+{
+	stop "$_nfqd"
 }
