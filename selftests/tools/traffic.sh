@@ -129,8 +129,10 @@ has_total()	# NAME FIELD=N...: of a daemon that has ended
 run()		# FUNCTION [ARG...]: then no daemons and no rules are left (ONLY=regex: just those)
 {
 	local ns
+	local start=$SECONDS
 	[[ $* =~ ${ONLY-} ]] || return 0
 	"$@"
+	echo "# $*: $((SECONDS - start)) s"
 	divertd_stop
 	for ns in "${_namespaces[@]}"; do
 		in_ns "$ns" nft flush ruleset
@@ -172,4 +174,47 @@ nfqd_signal()	# SIGNAL
 nfqd_stop()
 {
 	stop "$_nfqd"
+}
+
+# --- TCP -------------------------------------------------------------------------------------
+
+make_file()	# MEBIBYTES: what is transferred
+{
+	head -c "$1M" /dev/urandom >"$tmp/sent"
+}
+
+_listening()	# NS
+{
+	in_ns "$1" ss -Htln sport = :5000 | grep -q .
+}
+
+_received()	# PID: the receiver has ended, with the same bytes
+{
+	wait "$1" && cmp "$tmp/sent" "$tmp/received"
+}
+
+upload()	# FROM TO ADDRESS [SECONDS]: to port 5000 there
+{
+	local receiver
+	rm -f "$tmp/received"
+	spawn "$2" timeout "${4-60}" socat -u TCP4-LISTEN:5000,reuseaddr "CREATE:$tmp/received"
+	receiver=$SPAWNED
+	wait_until 10 _listening "$2" &&
+		in_ns "$1" timeout "${4-60}" socat -u "OPEN:$tmp/sent,rdonly" "TCP4:$3:5000" &&
+		_received "$receiver" && return
+	stop "$receiver"
+	return 1
+}
+
+download()	# TO FROM ADDRESS [SECONDS]: the receiver connects
+{
+	local sender
+	rm -f "$tmp/received"
+	spawn "$2" timeout "${4-60}" socat -u "OPEN:$tmp/sent,rdonly" TCP4-LISTEN:5000,reuseaddr
+	sender=$SPAWNED
+	wait_until 10 _listening "$2" &&
+		in_ns "$1" timeout "${4-60}" socat -u "TCP4:$3:5000" "CREATE:$tmp/received" &&
+		_received "$sender" && return
+	stop "$sender"
+	return 1
 }

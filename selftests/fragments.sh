@@ -1,0 +1,101 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# Packets larger than the link, forwarded:
+#
+#	client c0 ─────── r0 router r1 ─────── s0 server
+#	                       │
+#	               daemon, on input or output
+#
+# Proves that a daemon reads whole packets, which are fragmented again when they leave, and
+# single fragments where net.divert.defrag is off and nothing else reassembles.
+. "$(dirname "$(readlink -f "$0")")/lib.sh"
+. "$here/tools/traffic.sh"
+
+fragments='ip frag-off & 0x3fff != 0'
+
+# Pings of 4000 bytes are three fragments each.
+whole()
+{
+	local hook=$1 direction=$2
+
+	divert_rule "$router" "$hook" 7000 100 icmp type echo-request
+	watch "$server" fragments prerouting -450 "$fragments"
+	divertd_start d "$router" 7000 -C
+
+	check "D6 $hook: large pings are answered" pings 3 "$client" 10.0.2.1 -s 4000
+	check "D6 $hook: each is read once and whole" \
+		has_seen 3 d "^$direction .* len=4028 .*frag=whole"
+	check "D6 $hook: nothing else is read" has_seen 3 d
+	check "D6 $hook: they leave as fragments" has_watched 9 "$server" fragments
+	divertd_stop d
+	check "D6 $hook: the reassembled packets are valid" has_total d badip=0 badl4=0 errors=0
+}
+
+# The rule goes by addresses: only the first fragment knows more. Output stages never see
+# fragments: the router makes them after POST_ROUTING.
+single()
+{
+	in_ns "$router" sysctl -qw net.divert.defrag=0
+	divert_rule "$router" prerouting 7000 100 ip daddr 10.0.2.1
+	watch "$server" fragments prerouting -450 "$fragments"
+	divertd_start d "$router" 7000 -C
+
+	check "D6 defrag=0: large pings are answered" pings 3 "$client" 10.0.2.1 -s 4000
+	check "D6 defrag=0: first fragments are read" has_seen 3 d 'len=1500 .*frag=first'
+	check "D6 defrag=0: later fragments are read" has_seen 6 d 'len=(1500|1068) .*frag=later'
+	check "D6 defrag=0: nothing else is read" has_seen 9 d
+	check "C3 written fragments go on as fragments" has_watched 9 "$server" fragments
+	divertd_stop d
+	check "D6 defrag=0: nothing went wrong" has_total d badip=0 errors=0
+	in_ns "$router" sysctl -qw net.divert.defrag=1
+}
+
+# Read on input, sent as outgoing: the same fragments must leave.
+single_turned()
+{
+	in_ns "$router" sysctl -qw net.divert.defrag=0
+	divert_rule "$router" prerouting 7000 100 ip daddr 10.0.2.1
+	watch "$router" untouched forward 0 ip daddr 10.0.2.1
+	watch "$server" fragments prerouting -450 "$fragments"
+	divertd_start d "$router" 7000 -o
+
+	check "C3 fragments written as outgoing arrive" pings 3 "$client" 10.0.2.1 -s 4000
+	check "C3 fragments written as outgoing leave as they were" \
+		has_watched 9 "$server" fragments
+	check "C3 none went another way" has_watched 0 "$router" untouched
+	in_ns "$router" sysctl -qw net.divert.defrag=1
+}
+
+# Connection tracking reassembles for everybody.
+tracked()
+{
+	in_ns "$router" sysctl -qw net.divert.defrag=0
+	divert_rule "$router" prerouting 7000 100 icmp type echo-request
+	add_rule "$router" track fresh prerouting 0 ct state new counter
+	divertd_start d "$router" 7000
+
+	check "D6 defrag=0 with connection tracking: large pings are answered" \
+		pings 3 "$client" 10.0.2.1 -s 4000
+	check "D6 defrag=0 with connection tracking: each is read once and whole" \
+		has_seen 3 d 'len=4028 .*frag=whole'
+	in_ns "$router" sysctl -qw net.divert.defrag=1
+}
+
+# A namespace that does not use divert loses nothing.
+before_use()
+{
+	watch "$router" fragments prerouting -101 "$fragments"
+
+	check "D6 without a divert socket large pings are answered" \
+		pings 1 "$client" 10.0.2.1 -s 4000
+	check "D6 without a divert socket fragments stay fragments" \
+		has_watched 6 "$router" fragments
+}
+
+setup_routed
+run before_use
+run whole prerouting in
+run whole postrouting out
+run single
+run single_turned
+run tracked
