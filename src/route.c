@@ -44,6 +44,27 @@ static void divert_flow_ports(const struct sk_buff *skb, __be16 *sport,
 	*dport = ports[1];
 }
 
+/* The source address, where routing has a use for it; the packet keeps its own.
+ * What is for many goes out by the interface that has the source address, says
+ * routing, and by none if it is another host's.
+ */
+static __be32 divert_flow_source(struct net *net, const struct iphdr *iph)
+{
+	__be32 saddr = iph->saddr;
+	bool ours = true;
+
+	if (ipv4_is_multicast(saddr) || ipv4_is_lbcast(saddr) ||
+	    ipv4_is_zeronet(saddr))
+		return 0;
+
+	if (ipv4_is_multicast(iph->daddr) || ipv4_is_lbcast(iph->daddr)) {
+		rcu_read_lock();
+		ours = __ip_dev_find(net, saddr, false);
+		rcu_read_unlock();
+	}
+	return ours ? saddr : 0;
+}
+
 /* Routes the packet as it stands, whoever's source address it bears. */
 static int divert_route_plain(struct net *net, struct sock *sk,
 			      struct sk_buff *skb,
@@ -51,20 +72,15 @@ static int divert_route_plain(struct net *net, struct sock *sk,
 {
 	const struct iphdr *iph = ip_hdr(skb);
 	__be16 sport = 0, dport = 0;
-	__be32 saddr = iph->saddr;
 	struct flowi4 fl4;
 	struct rtable *rt;
-
-	/* Sent as they are, but routing has no use for them. */
-	if (ipv4_is_multicast(saddr) || ipv4_is_lbcast(saddr) ||
-	    ipv4_is_zeronet(saddr))
-		saddr = 0;
 
 	divert_flow_ports(skb, &sport, &dport);
 	flowi4_init_output(&fl4, divert_oif(sk, to, iph->daddr),
 			   READ_ONCE(sk->sk_mark) ?: to->context.mark,
 			   iph->tos, ip_sock_rt_scope(sk), iph->protocol,
-			   FLOWI_FLAG_ANYSRC, iph->daddr, saddr, dport, sport,
+			   FLOWI_FLAG_ANYSRC, iph->daddr,
+			   divert_flow_source(net, iph), dport, sport,
 			   sock_net_uid(net, sk));
 	security_sk_classify_flow(sk, flowi4_to_flowi_common(&fl4));
 
