@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/filter.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
@@ -472,6 +473,24 @@ int udp_receive(int fd, void *data, int size)
 	return len < 0 ? -errno : len;
 }
 
+/* IPv4 UDP, whatever else the devices' IPv6 has to say. */
+static void capture_filter(int fd)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 12),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ETH_P_IP, 0, 3),
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 23),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_UDP, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, 65535 * 2),
+		BPF_STMT(BPF_RET | BPF_K, 0),
+	};
+	struct sock_fprog program = { ARRAY_LEN(code), code };
+
+	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program,
+		       sizeof(program)))
+		die("capture's filter");
+}
+
 int capture_open(const char *dev)
 {
 	struct sockaddr_ll address = {
@@ -481,7 +500,8 @@ int capture_open(const char *dev)
 	};
 	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
 
-	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)))
+	capture_filter(fd);
+	if (bind(fd, (struct sockaddr *)&address, sizeof(address)))
 		die("capture on %s", dev);
 	return fd;
 }
@@ -489,8 +509,6 @@ int capture_open(const char *dev)
 static bool capture_wanted(const struct packet *packet)
 {
 	return packet->len >= (int)sizeof(packet->ip) &&
-	       packet->ip.version == 4 &&
-	       packet->ip.protocol == IPPROTO_UDP &&
 	       packet_udp((struct packet *)packet)->dest == htons(UDP_PORT);
 }
 
@@ -514,7 +532,7 @@ int capture_read(int fd, struct packet *packet, void *link, int *type)
 		if (packet->len < 0)
 			return -errno;
 		packet->len -= sizeof(eth);
-	} while (eth.h_proto != htons(ETH_P_IP) || !capture_wanted(packet));
+	} while (!capture_wanted(packet));
 
 	if (link)
 		memcpy(link, &eth, sizeof(eth));
