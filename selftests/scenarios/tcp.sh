@@ -1,0 +1,184 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# Files go through daemons by TCP, with segmentation offload on:
+#
+#	client c0 ─────── r0 router r1 ─────── s0 server
+#	                       │
+#	              daemons, on all hooks
+#
+# Proves, for many ways a router may be set up, that every byte arrives, and that all a daemon
+# reads is as on the wire: no packet larger than the MTU, none with a wrong checksum.
+# TIMEOUT=400
+# shellcheck source=selftests/lib.sh
+. "$(dirname "$(readlink -f "$0")")/../lib.sh"
+# shellcheck source=selftests/tools/traffic.sh
+. "$here/tools/traffic.sh"
+
+# Both directions of the connection, but no other.
+tcp_rules()	# HOOK...
+{
+	local hook
+	for hook; do
+		divert_rule "$router" "$hook" 7000 100 tcp dport 5000
+		divert_rule "$router" "$hook" 7000 100 tcp sport 5000
+	done
+	divertd_start d "$router" 7000 -q -C -l "${longest-1500}"
+}
+
+all_valid()	# DESCRIPTION
+{
+	divertd_stop d
+	check "D4 $1: all checksums are valid" has_total d badip=0 badl4=0
+	check "D5 $1: no packet is larger than the MTU" has_total d long=0
+	check "W2 $1: every packet is written back" has_total d errors=0
+	check "D5 $1: many packets were read" [ "$(total d read)" -gt 200 ]
+}
+
+# Large, and through two stages each way.
+plain()
+{
+	make_file 32
+	watch "$router" stack prerouting -149 tcp dport 5000 meta mark 0
+	tcp_rules prerouting postrouting
+
+	check "D5 forwarded: 32 MiB up" upload "$client" "$server" 10.0.2.1 120
+	check "D5 forwarded: 32 MiB down" download "$client" "$server" 10.0.2.1 120
+	all_valid forwarded
+	check "D5 forwarded: the stack's packets were larger than those read" \
+		[ "$(($(watched "$router" stack) * 4))" -lt "$(total d read)" ]
+}
+
+transfers()	# DESCRIPTION ADDRESS [SERVER]
+{
+	check "D4 $1: 4 MiB up" upload "$client" "${3-$server}" "$2"
+	check "D4 $1: 4 MiB down" download "$client" "${3-$server}" "$2"
+	all_valid "$1"
+}
+
+local_ends()
+{
+	tcp_rules prerouting output
+	transfers "to the router itself" 10.0.1.2 "$router"
+}
+
+masqueraded()
+{
+	in_ns "$router" nft -f - <<-RULES
+		table ip nat {
+			chain out {
+				type nat hook postrouting priority srcnat
+				oifname r1 masquerade
+			}
+		}
+	RULES
+	watch "$router" invalid forward 0 ct state invalid
+	watch "$server" masqueraded input 0 ip saddr 10.0.2.2 tcp dport 5000
+	# Not replies at POST_ROUTING: there NAT has been undone, and lets go of what is written.
+	divert_rule "$router" postrouting 7000 100 oifname r1 tcp dport 5000
+	tcp_rules prerouting
+
+	transfers "masqueraded" 10.0.2.1
+	check "D4 masqueraded: packets did come from the router" \
+		[ "$(watched "$server" masqueraded)" -gt 0 ]
+	check "D4 masqueraded: connection tracking finds none invalid" \
+		has_watched 0 "$router" invalid
+}
+
+destination_nat()
+{
+	in_ns "$router" nft -f - <<-RULES
+		table ip nat {
+			chain in {
+				type nat hook prerouting priority dstnat
+				ip daddr 10.0.1.2 tcp dport 5000 dnat to 10.0.2.1
+			}
+		}
+	RULES
+	watch "$router" invalid forward 0 ct state invalid
+	tcp_rules prerouting
+
+	transfers "destination NAT" 10.0.1.2
+	check "D4 destination NAT: connection tracking finds none invalid" \
+		has_watched 0 "$router" invalid
+}
+
+strict_rp_filter()
+{
+	in_ns "$router" sysctl -qw net.ipv4.conf.{all,default,r0,r1}.rp_filter=1
+	tcp_rules prerouting postrouting
+	transfers "rp_filter=1" 10.0.2.1
+	in_ns "$router" sysctl -qw net.ipv4.conf.{all,default,r0,r1}.rp_filter=0
+}
+
+# Marked packets have a table of their own; the main one leads nowhere.
+policy_routed()
+{
+	ip -n "$router" rule add fwmark 0x1/0x1 table 100
+	ip -n "$router" route add 10.0.2.1 via 10.0.2.1 dev r1 onlink table 100
+	ip -n "$router" route add blackhole 10.0.2.1
+	add_rule "$router" steer in prerouting -90 ip daddr 10.0.2.1 meta mark set 0x1
+	tcp_rules prerouting
+
+	transfers "policy route by fwmark" 10.0.2.1
+	ip -n "$router" route del blackhole 10.0.2.1
+	ip -n "$router" route flush table 100
+	ip -n "$router" rule del fwmark 0x1/0x1 table 100
+}
+
+loopback()
+{
+	local longest=65535 client=$router
+	tcp_rules prerouting output
+	transfers "over lo" 127.0.0.1 "$router"
+}
+
+# IP on the bridge, whose port is the link to the client.
+bridged()
+{
+	ip -n "$router" link add br0 type bridge
+	ip -n "$router" addr flush dev r0
+	ip -n "$router" link set r0 master br0
+	ip -n "$router" addr add 10.0.1.2/24 dev br0
+	ip -n "$router" link set br0 up
+	ping_until_answered
+	tcp_rules prerouting postrouting output
+
+	transfers "over a bridge" 10.0.2.1
+	ip -n "$router" link del br0
+	ip -n "$router" addr add 10.0.1.2/24 dev r0
+	ping_until_answered
+}
+
+ping_until_answered()
+{
+	wait_until 20 in_ns "$client" ping -c 1 -W 1 10.0.1.2
+}
+
+vlan()
+{
+	local ns dev number
+	for ns in client:c0:1 router:r0:2; do
+		IFS=: read -r ns dev number <<<"$ns"
+		ip -n "${!ns}" link add link "$dev" name v5 type vlan id 5
+		ip -n "${!ns}" addr add "10.0.5.$number/24" dev v5
+		ip -n "${!ns}" link set v5 up
+	done
+	ip -n "$client" route add 10.0.2.0/24 via 10.0.5.2
+	tcp_rules prerouting postrouting
+
+	transfers "over a VLAN" 10.0.2.1
+	ip -n "$client" link del v5
+	ip -n "$router" link del v5
+}
+
+setup_routed
+run plain
+make_file 4
+run local_ends
+run masqueraded
+run destination_nat
+run strict_rp_filter
+run policy_routed
+run loopback
+run bridged
+run vlan
