@@ -147,3 +147,30 @@ void divert_deliver(struct divert_net *dn, struct sock *sk, struct sk_buff *skb,
 		divert_queue(dn, sk, skb, &cb);
 	}
 }
+
+/**
+ * divert_deliver_copy() - queue a copy of a packet to a socket
+ * @dn: namespace
+ * @sk: socket, found under RCU
+ * @skb: packet at a hook, left as it is
+ * @state: the hook
+ * @cookie: the rule, 1-65535
+ *
+ * Return: whether there was memory for it.
+ */
+bool divert_deliver_copy(struct divert_net *dn, struct sock *sk,
+			 struct sk_buff *skb, const struct nf_hook_state *state,
+			 u16 cookie)
+{
+	struct sk_buff *copy = skb_clone(skb, GFP_ATOMIC);
+
+	if (!copy) {
+		sk_drops_inc(sk);
+		divert_stat_inc(dn, DIVERT_STAT_DROP_NOMEM);
+		return false;
+	}
+
+	divert_stat_inc(dn, DIVERT_STAT_TEED);
+	divert_deliver(dn, sk, copy, state, cookie);
+	return true;
+}

@@ -89,6 +89,7 @@ struct divert_conf {
 enum divert_stat {
 	DIVERT_STAT_DIVERTED,		/* packets queued to a socket */
 	DIVERT_STAT_BYTES,		/* their lengths */
+	DIVERT_STAT_TEED,		/* of them copies */
 	DIVERT_STAT_READ,		/* packets read */
 	DIVERT_STAT_UNREAD,		/* queued, lost as the socket closed */
 	DIVERT_STAT_PASSED,		/* marked, but left in the stack */
@@ -126,10 +127,12 @@ struct divert_net {
 	struct net		*net;
 	/** @conf: settings, see there */
 	struct divert_conf	conf;
-	/** @ports: port -> struct sock; written under its xa_lock, read
+	/** @ports: port -> struct divert_port; written under @lock, read
 	 * under RCU
 	 */
 	struct xarray		ports;
+	/** @secret: what proves that a tag in skb->cb is ours; random */
+	u32			secret;
 	/** @tags: cookie -> struct metadata_dst of packets written as
 	 * received; grows under its xa_lock, emptied at exit, read under RCU
 	 */
@@ -162,6 +165,26 @@ struct divert_net {
 	struct ctl_table	*sysctl_table;
 };
 
+#define DIVERT_SLOTS		256
+#define DIVERT_OWNERS_MAX	DIVERT_SLOTS
+#define DIVERT_WATCHERS_MAX	256
+
+/**
+ * struct divert_port - who listens on a port; immutable once published
+ */
+struct divert_port {
+	/** @rcu: for kfree_rcu() */
+	struct rcu_head	rcu;
+	/** @owners: number of sockets that divide the diverted packets */
+	u16		owners;
+	/** @watchers: number of sockets that get copies */
+	u16		watchers;
+	/** @slots: flow hash -> index of the owner */
+	u8		slots[DIVERT_SLOTS];
+	/** @sk: owners, then watchers */
+	struct sock	*sk[];
+};
+
 /**
  * struct divert_sock - a divert socket
  */
@@ -174,6 +197,10 @@ struct divert_sock {
 	 * READ_ONCE()
 	 */
 	u16			port;
+	/** @tee: the socket is a watcher; does not change once bound */
+	bool			tee;
+	/** @id: random, for sharing out the flows of a port */
+	u32			id;
 	/** @mc_ttl: TTL of written multicast packets, -1 leaves it as written;
 	 * accessed by READ_ONCE() and WRITE_ONCE()
 	 */
@@ -236,6 +263,24 @@ struct divert_cb {
  */
 struct divert_target {
 	u16	port;
+	u16	cookie;
+	/** @tee: the packet goes on, a copy is wanted */
+	bool	tee;
+};
+
+/**
+ * struct divert_resume - where a packet stands in its stage
+ */
+struct divert_resume {
+	/** @shown: its mark shows the cookie to the firewall: it was written
+	 * to a divert socket, or goes on after a copy of it was taken
+	 */
+	bool	shown;
+	/** @last: this hook ends the stage */
+	bool	last;
+	/** @looks: times that the rules were run again for it in this hook */
+	u8	looks;
+	/** @cookie: rules up to this one are behind it; 0 = none */
 	u16	cookie;
 };
 
@@ -303,12 +348,21 @@ bool divert_port_reachable(const struct divert_conf *conf, u32 port);
 /* port.c */
 int divert_port_bind(struct divert_net *dn, struct sock *sk, u16 port);
 void divert_port_release(struct divert_net *dn, struct sock *sk);
-struct sock *divert_port_lookup(struct divert_net *dn, u16 port);
+const struct divert_port *divert_port_lookup(struct divert_net *dn, u16 num);
+struct sock *divert_port_owner(const struct divert_port *port,
+			       struct sk_buff *skb,
+			       const struct nf_hook_state *state);
+struct sock *divert_port_watcher(const struct divert_port *port,
+				 unsigned int *i,
+				 const struct nf_hook_state *state);
 
 /* deliver.c */
 bool divert_wanted(const struct sock *sk, struct sk_buff *skb);
 void divert_deliver(struct divert_net *dn, struct sock *sk, struct sk_buff *skb,
 		    const struct nf_hook_state *state, u16 cookie);
+bool divert_deliver_copy(struct divert_net *dn, struct sock *sk,
+			 struct sk_buff *skb, const struct nf_hook_state *state,
+			 u16 cookie);
 void divert_drop(struct divert_net *dn, struct sk_buff *skb,
 		 enum divert_stat reason);
 
@@ -332,6 +386,10 @@ bool divert_is_socket(const struct sock *sk);
 int divert_inject(struct divert_net *dn, struct sock *sk, struct msghdr *msg,
 		  size_t len, const struct divert_dest *to);
 
+/* hold.c */
+unsigned int divert_look_again(struct sk_buff *skb,
+			       const struct nf_hook_state *state);
+
 /* route.c, route6.c: outgoing packets */
 int divert_route(struct net *net, struct sock *sk, struct sk_buff *skb,
 		 const struct divert_dest *to);
@@ -342,15 +400,16 @@ void divert_route_own(struct net *net, struct sk_buff *skb,
 
 /* resume.c */
 int divert_tag_in(struct divert_net *dn, struct sk_buff *skb, u16 cookie);
-bool divert_resume_in(const struct divert_net *dn, const struct sk_buff *skb,
-		      u16 *cookie);
-bool divert_stage_repeats(const struct sk_buff *skb,
-			  const struct nf_hook_state *state);
-void divert_resume_route(struct divert_net *dn, struct sk_buff *skb,
-			 const struct nf_hook_state *state);
-void divert_tag_out(struct sk_buff *skb, u16 cookie);
-bool divert_resume_out(const struct sk_buff *skb,
-		       const struct nf_hook_state *state, u16 *cookie);
+void divert_resume_read(const struct divert_net *dn, const struct sk_buff *skb,
+			const struct nf_hook_state *state,
+			struct divert_resume *resume);
+void divert_resume_advance(const struct divert_net *dn, struct sk_buff *skb,
+			   const struct nf_hook_state *state,
+			   const struct divert_resume *resume);
+void divert_resume_end(const struct divert_net *dn, struct sk_buff *skb,
+		       const struct nf_hook_state *state);
+void divert_tag_out(const struct divert_net *dn, struct sk_buff *skb,
+		    u16 cookie);
 void divert_tags_exit(struct divert_net *dn);
 
 /* proc.c */

@@ -23,17 +23,7 @@
 /* After the chains that set marks there, before source NAT: */
 #define DIVERT_PRIORITY_OUT	(NF_IP_PRI_NAT_SRC - 1)
 
-/**
- * struct divert_resume - where a packet stands in its stage
- */
-struct divert_resume {
-	/** @reinjected: the packet was written to a divert socket */
-	bool	reinjected;
-	/** @last: this hook ends the stage */
-	bool	last;
-	/** @cookie: rules up to this one are behind it; 0 = none */
-	u16	cookie;
-};
+#define DIVERT_LOOKS_MAX	8
 
 /* This much of mark field @mask, shifted down. */
 static u32 divert_field(u32 mark, u32 mask)
@@ -82,6 +72,7 @@ static bool divert_mark_target(const struct divert_conf *conf, u32 mark,
 
 	to->cookie = divert_field(mark, READ_ONCE(conf->cookie_mask)) ?:
 		     DIVERT_COOKIE_LAST;
+	to->tee = mark & READ_ONCE(conf->tee_mask);
 	return true;
 }
 
@@ -102,24 +93,30 @@ bool divert_port_reachable(const struct divert_conf *conf, u32 port)
 static void divert_mark_clear(const struct divert_conf *conf,
 			      struct sk_buff *skb)
 {
-	skb->mark &= ~(READ_ONCE(conf->port_mask) |
-		       READ_ONCE(conf->cookie_mask));
+	skb->mark &= ~divert_mark_ours(conf);
+}
+
+static void divert_mark_show(const struct divert_conf *conf,
+			     struct sk_buff *skb, u16 cookie)
+{
+	divert_mark_clear(conf, skb);
+	skb->mark |= divert_mark_resumed(conf, cookie);
 }
 
 /* The packet stays in the stack and, if it is ours, says so no longer than its
  * stage lasts.
  */
 static unsigned int divert_pass(struct divert_net *dn, struct sk_buff *skb,
+				const struct nf_hook_state *state,
 				const struct divert_resume *resume, bool ours)
 {
-	const struct divert_conf *conf = &dn->conf;
+	if (resume->shown && !resume->last)
+		divert_mark_show(&dn->conf, skb, resume->cookie);
+	else if (resume->shown || ours)
+		divert_mark_clear(&dn->conf, skb);
 
-	if (resume->reinjected && !resume->last) {
-		divert_mark_clear(conf, skb);
-		skb->mark |= divert_mark_resumed(conf, resume->cookie);
-	} else if (resume->reinjected || ours) {
-		divert_mark_clear(conf, skb);
-	}
+	if (resume->shown && resume->last)
+		divert_resume_end(dn, skb, state);
 	return NF_ACCEPT;
 }
 
@@ -127,6 +124,7 @@ static unsigned int divert_pass(struct divert_net *dn, struct sk_buff *skb,
  * other people's and stay.
  */
 static unsigned int divert_absent(struct divert_net *dn, struct sk_buff *skb,
+				  const struct nf_hook_state *state,
 				  const struct divert_resume *resume)
 {
 	int policy = READ_ONCE(dn->conf.no_listener);
@@ -138,32 +136,84 @@ static unsigned int divert_absent(struct divert_net *dn, struct sk_buff *skb,
 	}
 
 	divert_stat_inc(dn, DIVERT_STAT_PASSED);
-	return divert_pass(dn, skb, resume,
+	return divert_pass(dn, skb, state, resume,
 			   policy == DIVERT_NO_LISTENER_ACCEPT);
 }
 
-static unsigned int divert_stage(struct divert_net *dn, struct sk_buff *skb,
-				 const struct nf_hook_state *state,
-				 const struct divert_resume *resume)
+/* Copies for the watchers; is there any? */
+static bool divert_watch(struct divert_net *dn, const struct divert_port *port,
+			 struct sk_buff *skb, const struct nf_hook_state *state,
+			 u16 cookie)
 {
-	struct divert_target to;
+	bool watched = false;
+	unsigned int i = 0;
 	struct sock *sk;
 
-	if (!divert_mark_target(&dn->conf, skb->mark, &to))
-		return divert_pass(dn, skb, resume, false);
+	while ((sk = divert_port_watcher(port, &i, state))) {
+		watched = true;
+		if (divert_wanted(sk, skb))
+			divert_deliver_copy(dn, sk, skb, state, cookie);
+	}
+	return watched;
+}
 
-	if (to.cookie <= resume->cookie) {
+/* A copy was taken: the packet goes on at the next rule of its stage. Rules
+ * set a mark once, so they must look again for that.
+ */
+static unsigned int divert_go_on(struct divert_net *dn, struct sk_buff *skb,
+				 const struct nf_hook_state *state,
+				 struct divert_resume *resume, u16 cookie)
+{
+	resume->shown = true;
+	resume->cookie = cookie;
+	/* Each look takes stack. Further rules have to wait for the next hook. */
+	if (resume->looks++ == DIVERT_LOOKS_MAX)
+		return divert_pass(dn, skb, state, resume, true);
+
+	divert_resume_advance(dn, skb, state, resume);
+	divert_mark_show(&dn->conf, skb, cookie);
+	return divert_look_again(skb, state);
+}
+
+static unsigned int divert_stage(struct divert_net *dn, struct sk_buff *skb,
+				 const struct nf_hook_state *state)
+{
+	const struct divert_port *port;
+	struct divert_resume resume;
+	struct divert_target to;
+	bool watched = false;
+	struct sock *sk;
+
+	divert_resume_read(dn, skb, state, &resume);
+	if (!divert_mark_target(&dn->conf, skb->mark, &to))
+		return divert_pass(dn, skb, state, &resume, false);
+
+	if (to.cookie <= resume.cookie) {
 		divert_stat_inc(dn, DIVERT_STAT_RESUMED);
-		return divert_pass(dn, skb, resume, true);
+		return divert_pass(dn, skb, state, &resume, true);
 	}
 
-	sk = divert_port_lookup(dn, to.port);
+	port = divert_port_lookup(dn, to.port);
+	if (!port)
+		return divert_absent(dn, skb, state, &resume);
+
+	if (port->watchers)
+		watched = divert_watch(dn, port, skb, state, to.cookie);
+
+	sk = divert_port_owner(port, skb, state);
+	if (!sk && !watched)
+		return divert_absent(dn, skb, state, &resume);
 	if (!sk)
-		return divert_absent(dn, skb, resume);
+		return divert_go_on(dn, skb, state, &resume, to.cookie);
 
 	if (!divert_wanted(sk, skb)) {
 		divert_stat_inc(dn, DIVERT_STAT_PASSED);
-		return divert_pass(dn, skb, resume, true);
+		return divert_pass(dn, skb, state, &resume, true);
+	}
+
+	if (to.tee) {
+		divert_deliver_copy(dn, sk, skb, state, to.cookie);
+		return divert_go_on(dn, skb, state, &resume, to.cookie);
 	}
 
 	divert_deliver(dn, sk, skb, state, to.cookie);
@@ -182,32 +232,6 @@ static bool divert_bridged(const struct sk_buff *skb)
 #endif
 }
 
-static unsigned int divert_stage_in(struct divert_net *dn, struct sk_buff *skb,
-				    const struct nf_hook_state *state)
-{
-	struct divert_resume resume = {
-		.last = !divert_stage_repeats(skb, state),
-	};
-	unsigned int verdict;
-
-	resume.reinjected = divert_resume_in(dn, skb, &resume.cookie);
-	verdict = divert_stage(dn, skb, state, &resume);
-	if (resume.reinjected && resume.last && verdict == NF_ACCEPT)
-		divert_resume_route(dn, skb, state);
-	return verdict;
-}
-
-static unsigned int divert_stage_out(struct divert_net *dn, struct sk_buff *skb,
-				     const struct nf_hook_state *state)
-{
-	struct divert_resume resume = {
-		.last = state->hook == NF_INET_POST_ROUTING,
-	};
-
-	resume.reinjected = divert_resume_out(skb, state, &resume.cookie);
-	return divert_stage(dn, skb, state, &resume);
-}
-
 static unsigned int divert_hook_in(void *priv, struct sk_buff *skb,
 				   const struct nf_hook_state *state)
 {
@@ -219,7 +243,7 @@ static unsigned int divert_hook_in(void *priv, struct sk_buff *skb,
 	if (divert_bridged(skb))
 		return NF_ACCEPT;
 
-	return divert_stage_in(priv, skb, state);
+	return divert_stage(priv, skb, state);
 }
 
 static unsigned int divert_hook_out(void *priv, struct sk_buff *skb,
@@ -230,7 +254,7 @@ static unsigned int divert_hook_out(void *priv, struct sk_buff *skb,
 	if (divert_bridged(skb))
 		return NF_ACCEPT;
 
-	return divert_stage_out(priv, skb, state);
+	return divert_stage(priv, skb, state);
 }
 
 static const struct nf_hook_ops divert_hook_ops[DIVERT_HOOKS] = {

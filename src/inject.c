@@ -365,7 +365,7 @@ static int divert_inject_out(struct divert_net *dn, struct sock *sk,
 	if (divert_is_fragment(skb))
 		skb_set_nfct(skb, IP_CT_UNTRACKED);
 
-	divert_tag_out(skb, to->cookie);
+	divert_tag_out(dn, skb, to->cookie);
 	err = ipv6 ? ip6_local_out(dn->net, sk, skb) :
 		     ip_local_out(dn->net, sk, skb);
 	return divert_sent(dn, err);

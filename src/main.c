@@ -2,6 +2,7 @@
 /* Start and stop of the module and of each network namespace, in order. */
 
 #include <linux/module.h>
+#include <linux/random.h>
 #include <net/net_namespace.h>
 #include <net/netns/generic.h>
 
@@ -23,6 +24,7 @@ static int __net_init divert_net_init(struct net *net)
 	divert_conf_init(&dn->conf);
 	xa_init_flags(&dn->ports, XA_FLAGS_ALLOC);
 	xa_init(&dn->tags);
+	dn->secret = get_random_u32();
 	mutex_init(&dn->lock);
 	spin_lock_init(&dn->socks_lock);
 	INIT_HLIST_HEAD(&dn->socks);

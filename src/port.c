@@ -1,10 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The ports of a namespace, and who owns them.
+ * The ports of a namespace, and who listens there.
  *
- * An array of 65,536 sparse entries, three steps deep for any number of bound
- * ports: looking one up costs the same for one and for five thousand.
+ * Ports are in an array of 65,536 sparse entries, three steps deep for any
+ * number of bound ports: looking one up costs the same for one and for five
+ * thousand. An entry is never changed: who joins or leaves makes a new one, and
+ * hooks go on with the one they have found until their RCU section ends.
+ *
+ * Owners that share a port (SO_REUSEPORT) divide the flows: a flow's hash, the
+ * same in both directions, chooses one of 256 slots, and each slot belongs to
+ * the owner that scores highest for it (rendezvous hashing). So a joining owner
+ * takes its share evenly from all others, a leaving one leaves its share to
+ * them, and no flow moves between two that stay.
  */
+
+#include <linux/filter.h>
+#include <linux/hash.h>
+#include <linux/jhash.h>
+#include <net/l3mdev.h>
+#include <net/sock_reuseport.h>
 
 #include "divert.h"
 
@@ -13,13 +27,233 @@
  */
 #define DIVERT_PORT_DYNAMIC	49152
 
-struct sock *divert_port_lookup(struct divert_net *dn, u16 port)
-{
-	struct sock *sk = xa_load(&dn->ports, port);
+/* Looking up: under RCU */
 
-	if (!sk || READ_ONCE(sk->sk_shutdown) & RCV_SHUTDOWN)
+/* Is this socket's reader there for packets of this hook? */
+static bool divert_sock_listens(const struct sock *sk,
+				const struct nf_hook_state *state)
+{
+	const struct net_device *dev = state->hook == NF_INET_PRE_ROUTING ?
+				       state->in : state->out;
+	int bound = READ_ONCE(sk->sk_bound_dev_if);
+
+	if (READ_ONCE(sk->sk_shutdown) & RCV_SHUTDOWN)
+		return false;
+	return !bound || bound == dev->ifindex ||
+	       bound == l3mdev_master_ifindex_rcu(dev);
+}
+
+/* What the program attached to the group says, -1 if it leaves it to us. */
+static int divert_port_bpf(const struct divert_port *port, struct sk_buff *skb)
+{
+	struct sock_reuseport *group;
+	struct bpf_prog *prog;
+	u32 n;
+
+	group = rcu_dereference(port->sk[0]->sk_reuseport_cb);
+	prog = group ? rcu_dereference(group->prog) : NULL;
+	if (!prog)
+		return -1;
+
+	n = bpf_prog_run_save_cb(prog, skb);
+	return n < port->owners ? n : -1;
+}
+
+static unsigned int divert_port_choose(const struct divert_port *port,
+				       struct sk_buff *skb)
+{
+	int n = divert_port_bpf(port, skb);
+
+	if (n >= 0)
+		return n;
+	return port->slots[hash_32(__skb_get_hash_symmetric(skb),
+				   ilog2(DIVERT_SLOTS))];
+}
+
+/**
+ * divert_port_owner() - the socket that a diverted packet goes to
+ * @port: port
+ * @skb: packet
+ * @state: the hook
+ *
+ * Return: an owner that listens, or NULL.
+ */
+struct sock *divert_port_owner(const struct divert_port *port,
+			       struct sk_buff *skb,
+			       const struct nf_hook_state *state)
+{
+	unsigned int first, i;
+
+	first = port->owners > 1 ? divert_port_choose(port, skb) : 0;
+	for (i = 0; i < port->owners; i++) {
+		struct sock *sk = port->sk[(first + i) % port->owners];
+
+		if (divert_sock_listens(sk, state))
+			return sk;
+	}
+	return NULL;
+}
+
+/**
+ * divert_port_watcher() - the next socket that wants a copy
+ * @port: port
+ * @i: which one, 0 at first; moved on
+ * @state: the hook
+ *
+ * Return: a watcher that listens, or NULL after the last.
+ */
+struct sock *divert_port_watcher(const struct divert_port *port,
+				 unsigned int *i,
+				 const struct nf_hook_state *state)
+{
+	while (*i < port->watchers) {
+		struct sock *sk = port->sk[port->owners + (*i)++];
+
+		if (divert_sock_listens(sk, state))
+			return sk;
+	}
+	return NULL;
+}
+
+const struct divert_port *divert_port_lookup(struct divert_net *dn, u16 num)
+{
+	return xa_load(&dn->ports, num);
+}
+
+/* Changing: under divert_net.lock */
+
+static struct divert_port *divert_port_alloc(unsigned int owners,
+					     unsigned int watchers, gfp_t gfp)
+{
+	struct divert_port *port;
+
+	port = kzalloc(struct_size(port, sk, owners + watchers), gfp);
+	if (!port)
 		return NULL;
-	return sk;
+
+	port->owners = owners;
+	port->watchers = watchers;
+	return port;
+}
+
+static void divert_port_slots(struct divert_port *port)
+{
+	unsigned int slot, i;
+
+	for (slot = 0; slot < DIVERT_SLOTS; slot++) {
+		u32 best = 0;
+
+		for (i = 0; i < port->owners; i++) {
+			u32 score = jhash_2words(slot,
+						 divert_sk(port->sk[i])->id, 0);
+
+			if (score >= best) {
+				best = score;
+				port->slots[slot] = i;
+			}
+		}
+	}
+}
+
+/* @old with @sk beside the others of its kind; @old may be NULL. */
+static struct divert_port *divert_port_with(const struct divert_port *old,
+					    struct sock *sk)
+{
+	unsigned int owners = old ? old->owners : 0;
+	unsigned int watchers = old ? old->watchers : 0;
+	bool watcher = divert_sk(sk)->tee;
+	struct divert_port *port;
+
+	port = divert_port_alloc(owners + !watcher, watchers + watcher,
+				 GFP_KERNEL);
+	if (!port)
+		return NULL;
+
+	if (old) {
+		memcpy(port->sk, old->sk, owners * sizeof(sk));
+		memcpy(port->sk + port->owners, old->sk + owners,
+		       watchers * sizeof(sk));
+	}
+	port->sk[watcher ? port->owners + watchers : owners] = sk;
+	divert_port_slots(port);
+	return port;
+}
+
+/* @old without @sk, which is about to go: this must not fail. */
+static struct divert_port *divert_port_without(const struct divert_port *old,
+					       const struct sock *sk)
+{
+	bool watcher = divert_sk(sk)->tee;
+	struct divert_port *port;
+	unsigned int from, to = 0;
+
+	port = divert_port_alloc(old->owners - !watcher,
+				 old->watchers - watcher,
+				 GFP_KERNEL | __GFP_NOFAIL);
+	for (from = 0; from < old->owners + old->watchers; from++)
+		if (old->sk[from] != sk)
+			port->sk[to++] = old->sk[from];
+	divert_port_slots(port);
+	return port;
+}
+
+/* May @sk be on the port beside those who are? */
+static int divert_port_may_join(const struct divert_port *old, struct sock *sk)
+{
+	struct sock *first;
+
+	if (!old)
+		return 0;
+	if (divert_sk(sk)->tee)
+		return old->watchers < DIVERT_WATCHERS_MAX ? 0 : -ENOSPC;
+	if (!old->owners)
+		return 0;
+
+	first = old->sk[0];
+	if (!sk->sk_reuseport || !first->sk_reuseport ||
+	    !uid_eq(sock_i_uid(sk), sock_i_uid(first)))
+		return -EADDRINUSE;
+	return old->owners < DIVERT_OWNERS_MAX ? 0 : -ENOSPC;
+}
+
+/* The kernel keeps the program that chooses among the members in a group of
+ * its own, which every owner must be in to be able to attach one.
+ */
+static int divert_port_group(const struct divert_port *old, struct sock *sk)
+{
+	if (!sk->sk_reuseport || divert_sk(sk)->tee)
+		return 0;
+	if (old && old->owners)
+		return reuseport_add_sock(sk, old->sk[0], false);
+	return rcu_access_pointer(sk->sk_reuseport_cb) ? 0 :
+	       reuseport_alloc(sk, false);
+}
+
+static int divert_port_join(struct divert_net *dn, struct sock *sk, u32 num)
+{
+	struct divert_port *old = xa_load(&dn->ports, num);
+	struct divert_port *port;
+	int err;
+
+	err = divert_port_may_join(old, sk);
+	if (err)
+		return err;
+
+	port = divert_port_with(old, sk);
+	if (!port)
+		return -ENOMEM;
+
+	err = divert_port_group(old, sk);
+	if (!err)
+		err = xa_err(xa_store(&dn->ports, num, port, GFP_KERNEL));
+	if (err) {
+		kfree(port);
+		return err;
+	}
+
+	if (old)
+		kfree_rcu(old, rcu);
+	return 0;
 }
 
 /* The highest and the lowest port that a mark can name under @conf. */
@@ -32,7 +266,8 @@ static struct xa_limit divert_port_limits(const struct divert_conf *conf)
 			     conf->port_range[1], (u32)U16_MAX));
 }
 
-static int divert_port_pick(struct divert_net *dn, struct sock *sk, u32 *port)
+/* A port that nobody is on; it is reserved until somebody is. */
+static int divert_port_reserve(struct divert_net *dn, u32 *num)
 {
 	struct xa_limit all = divert_port_limits(&dn->conf);
 	struct xa_limit dynamic = all;
@@ -43,22 +278,48 @@ static int divert_port_pick(struct divert_net *dn, struct sock *sk, u32 *port)
 
 	dynamic.min = max_t(u32, all.min, DIVERT_PORT_DYNAMIC);
 	if (dynamic.min <= dynamic.max) {
-		err = xa_alloc(&dn->ports, port, sk, dynamic, GFP_KERNEL);
+		err = xa_alloc(&dn->ports, num, NULL, dynamic, GFP_KERNEL);
 		if (err != -EBUSY)
 			return err;
 	}
 
-	return xa_alloc(&dn->ports, port, sk, all, GFP_KERNEL);
+	err = xa_alloc(&dn->ports, num, NULL, all, GFP_KERNEL);
+	return err == -EBUSY ? -EADDRINUSE : err;
 }
 
-static int divert_port_take(struct divert_net *dn, struct sock *sk, u32 *port)
+static int divert_port_take(struct divert_net *dn, struct sock *sk, u32 *num)
 {
-	if (!*port)
-		return divert_port_pick(dn, sk, port);
-	if (!divert_port_reachable(&dn->conf, *port))
-		return -EADDRNOTAVAIL;
+	bool any = !*num;
+	int err;
 
-	return xa_insert(&dn->ports, *port, sk, GFP_KERNEL);
+	if (any) {
+		err = divert_port_reserve(dn, num);
+		if (err)
+			return err;
+	} else if (!divert_port_reachable(&dn->conf, *num)) {
+		return -EADDRNOTAVAIL;
+	}
+
+	err = divert_port_join(dn, sk, *num);
+	if (err && any)
+		xa_release(&dn->ports, *num);
+	return err;
+}
+
+static void divert_port_leave(struct divert_net *dn, struct sock *sk, u32 num)
+{
+	struct divert_port *old = xa_load(&dn->ports, num);
+
+	if (rcu_access_pointer(sk->sk_reuseport_cb))
+		reuseport_detach_sock(sk);
+
+	/* Replacing an entry takes no memory. */
+	if (old->owners + old->watchers > 1)
+		xa_store(&dn->ports, num, divert_port_without(old, sk),
+			 GFP_KERNEL);
+	else
+		xa_erase(&dn->ports, num);
+	kfree_rcu(old, rcu);
 }
 
 /**
@@ -67,8 +328,9 @@ static int divert_port_take(struct divert_net *dn, struct sock *sk, u32 *port)
  * @sk: socket, locked
  * @port: port in host byte order, 0 picks a free one
  *
- * Return: 0; -EINVAL if the socket has a port, -EADDRINUSE if the port has a
- * socket, -EADDRNOTAVAIL if no mark can name the port, or -ENOMEM.
+ * Return: 0; -EINVAL if the socket has a port, -EADDRINUSE if the port has an
+ * owner that does not share it, -ENOSPC if it has as many as can share it,
+ * -EADDRNOTAVAIL if no mark can name the port, or -ENOMEM.
  */
 int divert_port_bind(struct divert_net *dn, struct sock *sk, u16 port)
 {
@@ -87,7 +349,7 @@ int divert_port_bind(struct divert_net *dn, struct sock *sk, u16 port)
 	dn->bound = true;
 	err = divert_defrag_update(dn);
 	if (err) {
-		xa_erase(&dn->ports, num);
+		divert_port_leave(dn, sk, num);
 		goto out;
 	}
 
@@ -95,7 +357,7 @@ int divert_port_bind(struct divert_net *dn, struct sock *sk, u16 port)
 	ds->inet.inet_sport = htons(num);
 out:
 	mutex_unlock(&dn->lock);
-	return err == -EBUSY ? -EADDRINUSE : err;
+	return err;
 }
 
 void divert_port_release(struct divert_net *dn, struct sock *sk)
@@ -105,6 +367,8 @@ void divert_port_release(struct divert_net *dn, struct sock *sk)
 	if (!ds->port)
 		return;
 
-	xa_erase(&dn->ports, ds->port);
+	mutex_lock(&dn->lock);
+	divert_port_leave(dn, sk, ds->port);
+	mutex_unlock(&dn->lock);
 	WRITE_ONCE(ds->port, 0);
 }

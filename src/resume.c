@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The cookie that a reinjected packet carries until its stage ends.
+ * The cookie that a packet carries until its stage ends: rules up to it are
+ * behind the packet.
  *
  * It must survive what lies between the write and our hooks (taps, tc,
  * conntrack, reassembly, NFQUEUE, a VRF's second pass), must end with the
@@ -11,13 +12,15 @@
  *   the address of our namespace state, which nothing else in the kernel puts
  *   there; it is compared, never followed.
  *
- * - A packet written to be sent has its route. It carries the cookie in the
- *   last bytes of skb->cb, which IPv4 and IPv6 leave alone up to POST_ROUTING.
- *   These bytes alone prove nothing (they may be anybody's leftovers, also
- *   after veth), so they count only while the hook's own state names a divert
- *   socket of this namespace as the sender, and for the transport protocol
- *   they were made for: what a tunnel wraps around the packet is another
- *   packet.
+ * - A packet written to be sent has its route, and one that goes on after a
+ *   copy was taken may have one. They carry the cookie in the last bytes of
+ *   skb->cb, which IPv4 and IPv6 leave alone between hooks. These bytes may be
+ *   anybody's leftovers, so they count only with the namespace's secret in
+ *   them, in the stage they were made in, and for the protocol they were made
+ *   for: what a tunnel wraps around the packet is another packet. A written
+ *   packet's, which stay, count only while the hook's own state names a divert
+ *   socket as the sender, too: that ends where the packet leaves the host or
+ *   the namespace. The others are wiped at the end of the stage.
  */
 
 #include <linux/netdevice.h>
@@ -28,13 +31,14 @@
 #include "divert.h"
 
 struct divert_tag {
-	u32	magic;
+	u32	secret;
 	u16	cookie;
 	u8	protocol;
-	u8	unused;
+	u8	written:1;	/* by a divert socket, to be sent */
+	u8	output:1;	/* stage */
+	u8	looks:4;	/* see struct divert_resume */
 };
 
-#define DIVERT_TAG_MAGIC	0x64697665
 #define DIVERT_TAG_OFFSET	(sizeof_field(struct sk_buff, cb) - \
 				 sizeof(struct divert_tag))
 
@@ -90,48 +94,127 @@ int divert_tag_in(struct divert_net *dn, struct sk_buff *skb, u16 cookie)
 	return 0;
 }
 
-bool divert_resume_in(const struct divert_net *dn, const struct sk_buff *skb,
-		      u16 *cookie)
+void divert_tag_out(const struct divert_net *dn, struct sk_buff *skb,
+		    u16 cookie)
+{
+	*divert_tag(skb) = (struct divert_tag){
+		.secret		= dn->secret,
+		.cookie		= cookie,
+		.protocol	= divert_ip_protocol(skb),
+		.written	= true,
+		.output		= true,
+	};
+}
+
+/* Reading, at the hooks */
+
+static bool divert_stage_is_output(const struct nf_hook_state *state)
+{
+	return state->hook != NF_INET_PRE_ROUTING;
+}
+
+static const struct metadata_dst *divert_tag_dst(const struct divert_net *dn,
+						 const struct sk_buff *skb)
 {
 	const struct metadata_dst *md = skb_metadata_dst((struct sk_buff *)skb);
 
 	if (!md || md->type != METADATA_HW_PORT_MUX ||
 	    md->u.port_info.lower_dev != (const struct net_device *)dn)
-		return false;
-
-	*cookie = md->u.port_info.port_id;
-	return true;
+		return NULL;
+	return md;
 }
 
-/**
- * divert_stage_repeats() - will the packet meet this PRE_ROUTING hook again?
- * @skb: packet
- * @state: the hook
- *
- * A VRF passes its packets through twice: as the enslaved device's and as its
- * own. They need their tag, and show it, until the second time is over.
+static struct divert_tag *divert_tag_cb(const struct divert_net *dn,
+					const struct sk_buff *skb,
+					const struct nf_hook_state *state)
+{
+	struct divert_tag *tag = divert_tag(skb);
+
+	if (tag->secret != dn->secret ||
+	    tag->output != divert_stage_is_output(state) ||
+	    tag->protocol != divert_ip_protocol(skb))
+		return NULL;
+	if (tag->written && !(state->sk && divert_is_socket(state->sk) &&
+			      net_eq(sock_net(state->sk), state->net)))
+		return NULL;
+	return tag;
+}
+
+/* A VRF passes its packets through each hook twice: received ones as the
+ * enslaved device's and as its own, sent ones the other way about. The stage
+ * is over after the second time.
  */
-bool divert_stage_repeats(const struct sk_buff *skb,
-			  const struct nf_hook_state *state)
+static bool divert_stage_ends(const struct sk_buff *skb,
+			      const struct nf_hook_state *state)
 {
 	bool second = state->pf == NFPROTO_IPV6 ?
 		      IP6CB(skb)->flags & IP6SKB_L3SLAVE :
 		      IPCB(skb)->flags & IPSKB_L3SLAVE;
 
-	return netif_is_l3_slave(state->in) ||
-	       (netif_is_l3_master(state->in) && !second);
+	switch (state->hook) {
+	case NF_INET_PRE_ROUTING:
+		return !netif_is_l3_slave(state->in) &&
+		       (!netif_is_l3_master(state->in) || second);
+	case NF_INET_POST_ROUTING:
+		return !netif_is_l3_master(state->out);
+	default:
+		return false;
+	}
 }
 
 /**
- * divert_resume_route() - clear the way of a tagged packet to input routing
+ * divert_resume_read() - where does the packet stand?
  * @dn: namespace
- * @skb: packet that goes on at PRE_ROUTING
+ * @skb: packet at a hook
  * @state: the hook
- *
- * Called under RCU.
+ * @resume: filled in
  */
-void divert_resume_route(struct divert_net *dn, struct sk_buff *skb,
-			 const struct nf_hook_state *state)
+void divert_resume_read(const struct divert_net *dn, const struct sk_buff *skb,
+			const struct nf_hook_state *state,
+			struct divert_resume *resume)
+{
+	const struct divert_tag *tag = divert_tag_cb(dn, skb, state);
+	const struct metadata_dst *md = divert_tag_dst(dn, skb);
+
+	*resume = (struct divert_resume){
+		.shown	= tag || md,
+		.last	= divert_stage_ends(skb, state),
+	};
+	if (md)
+		resume->cookie = md->u.port_info.port_id;
+	if (tag) {
+		resume->cookie = max(resume->cookie, tag->cookie);
+		resume->looks = tag->looks;
+	}
+}
+
+/**
+ * divert_resume_advance() - a rule that lets the packet go on is behind it now
+ * @dn: namespace
+ * @skb: packet at a hook
+ * @state: the hook
+ * @resume: where it stands
+ */
+void divert_resume_advance(const struct divert_net *dn, struct sk_buff *skb,
+			   const struct nf_hook_state *state,
+			   const struct divert_resume *resume)
+{
+	struct divert_tag *tag = divert_tag_cb(dn, skb, state);
+
+	*divert_tag(skb) = (struct divert_tag){
+		.secret		= dn->secret,
+		.cookie		= resume->cookie,
+		.protocol	= divert_ip_protocol(skb),
+		.written	= tag && tag->written,
+		.output		= divert_stage_is_output(state),
+		.looks		= resume->looks,
+	};
+}
+
+/* Clears the way of a packet that was written as received to input routing. */
+static void divert_resume_route(const struct divert_net *dn,
+				struct sk_buff *skb,
+				const struct nf_hook_state *state)
 {
 	struct net_device *in = state->in;
 
@@ -144,29 +227,23 @@ void divert_resume_route(struct divert_net *dn, struct sk_buff *skb,
 		divert_route_own(dn->net, skb, in);
 }
 
-void divert_tag_out(struct sk_buff *skb, u16 cookie)
+/**
+ * divert_resume_end() - the stage is over, the packet goes on as any other
+ * @dn: namespace
+ * @skb: packet at the last hook of its stage
+ * @state: the hook
+ *
+ * Called under RCU.
+ */
+void divert_resume_end(const struct divert_net *dn, struct sk_buff *skb,
+		       const struct nf_hook_state *state)
 {
-	*divert_tag(skb) = (struct divert_tag){
-		.magic		= DIVERT_TAG_MAGIC,
-		.cookie		= cookie,
-		.protocol	= divert_ip_protocol(skb),
-	};
-}
+	struct divert_tag *tag = divert_tag_cb(dn, skb, state);
 
-bool divert_resume_out(const struct sk_buff *skb,
-		       const struct nf_hook_state *state, u16 *cookie)
-{
-	const struct divert_tag *tag = divert_tag(skb);
-
-	if (!state->sk || !divert_is_socket(state->sk) ||
-	    !net_eq(sock_net(state->sk), state->net))
-		return false;
-	if (tag->magic != DIVERT_TAG_MAGIC ||
-	    tag->protocol != divert_ip_protocol(skb))
-		return false;
-
-	*cookie = tag->cookie;
-	return true;
+	if (tag && !tag->written)
+		tag->secret = 0;
+	if (divert_tag_dst(dn, skb))
+		divert_resume_route(dn, skb, state);
 }
 
 void divert_tags_exit(struct divert_net *dn)

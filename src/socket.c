@@ -19,6 +19,7 @@
 
 #include <linux/compat.h>
 #include <linux/module.h>
+#include <linux/random.h>
 #include <net/inet_common.h>
 #include <net/ip.h>
 #include <net/ipv6.h>
@@ -78,6 +79,7 @@ static int divert_sock_init(struct sock *sk)
 	/* inet has set these to the protocol number. */
 	ds->inet.inet_num = 0;
 	ds->inet.inet_sport = 0;
+	ds->id = get_random_u32();
 	ds->mc_ttl = -1;
 	ds->mc_hops = -1;
 	INIT_HLIST_NODE(&ds->node);

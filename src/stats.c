@@ -8,6 +8,7 @@
 const char * const divert_stat_names[DIVERT_STAT_MAX] = {
 	[DIVERT_STAT_DIVERTED]		= "diverted",
 	[DIVERT_STAT_BYTES]		= "bytes",
+	[DIVERT_STAT_TEED]		= "teed",
 	[DIVERT_STAT_READ]		= "read",
 	[DIVERT_STAT_UNREAD]		= "unread",
 	[DIVERT_STAT_PASSED]		= "passed",
