@@ -115,9 +115,9 @@ static int divert_context_oif(const struct sk_buff *skb, const struct sock *sk,
 /* The rule that named us has overwritten our bits of the mark; there, the
  * sender's socket still has what the packet was routed with.
  */
-static struct divert_context
-divert_context_make(const struct divert_conf *conf, const struct sk_buff *skb,
-		    const struct nf_hook_state *state)
+struct divert_context divert_context_make(const struct divert_conf *conf,
+					  const struct sk_buff *skb,
+					  const struct nf_hook_state *state)
 {
 	const struct sock *sk = skb_to_full_sk(skb);
 	u32 ours = divert_mark_ours(conf);
@@ -133,8 +133,8 @@ divert_context_make(const struct divert_conf *conf, const struct sk_buff *skb,
 }
 
 /* The device a packet on its way out was received on, if any. */
-static struct net_device *divert_forwarded_from(const struct sk_buff *skb,
-						const struct nf_hook_state *state)
+struct net_device *divert_forwarded_from(const struct sk_buff *skb,
+					 const struct nf_hook_state *state)
 {
 	bool forwarded = state->pf == NFPROTO_IPV6 ? IP6CB(skb)->iif :
 			 IPCB(skb)->flags & IPSKB_FORWARDED;

@@ -9,18 +9,35 @@
 #include <net/ip.h>
 
 #include "divert.h"
+#include "trace.h"
+
+/* A packet's way to a socket. */
+struct divert_delivery {
+	struct divert_net		*dn;
+	struct sock			*sk;
+	const struct nf_hook_state	*state;
+	struct divert_cb		cb;
+	struct divert_info		info;	/* if it informs */
+	bool				informs;
+	bool				copy;	/* the packet itself goes on */
+	bool				holds;	/* it may have to go on later */
+};
 
 /**
  * divert_drop() - the only way a diverted packet is lost before it is queued
  * @dn: namespace
+ * @sk: socket it was for, or NULL
  * @skb: packet, freed
  * @reason: counter
  */
-void divert_drop(struct divert_net *dn, struct sk_buff *skb,
+void divert_drop(struct divert_net *dn, struct sock *sk, struct sk_buff *skb,
 		 enum divert_stat reason)
 {
-	divert_stat_inc(dn, reason);
-	kfree_skb(skb);
+	divert_count(dn, sk, reason);
+	if (sk)
+		sk_drops_inc(sk);
+	trace_divert_drop(dn->net, skb, reason);
+	kfree_skb_reason(skb, divert_stat_drop_reason(reason));
 }
 
 /**
@@ -38,63 +55,85 @@ bool divert_wanted(const struct sock *sk, struct sk_buff *skb)
 	return !filter || bpf_prog_run_save_cb(filter->prog, skb);
 }
 
-/* Queueing */
-
-/* Let go of all that belongs to the packet's way through the stack: it may be
- * read long after its device, its route or its namespace's rules have gone.
- */
-static bool divert_detach(struct sk_buff *skb)
+/* Goes with the packet: the socket's part of it is done. */
+static void divert_skb_destruct(struct sk_buff *skb)
 {
+	kfree(DIVERT_CB(skb)->extra);
+	sock_rfree(skb);
+}
+
+static bool divert_sock_holds(const struct divert_sock *ds)
+{
+	return READ_ONCE(ds->limits.old) == DIVERT_POLICY_PASS ||
+	       READ_ONCE(ds->limits.close) == DIVERT_POLICY_PASS;
+}
+
+/* Each packet of a segmented one has its own, as each may go its own way. */
+static struct divert_extra *divert_extra_make(const struct divert_delivery *d)
+{
+	struct divert_extra *extra;
+
+	if (!d->informs && !d->holds)
+		return NULL;
+
+	extra = kzalloc(sizeof(*extra), GFP_ATOMIC);
+	if (!extra)
+		return ERR_PTR(-ENOMEM);
+	if (d->informs)
+		extra->info = d->info;
+	return extra;
+}
+
+/* Turns a packet of the stack's into one of the socket's. */
+static bool divert_adopt(const struct divert_delivery *d, struct sk_buff *skb)
+{
+	struct divert_extra *extra;
+
 	if (skb_orphan_frags_rx(skb, GFP_ATOMIC))
 		return false;
 
-	skb_orphan(skb);
-	skb_dst_drop(skb);
-	nf_reset_ct(skb);
-	skb_ext_reset(skb);
-	skb->dev = NULL;
-	return true;
-}
-
-static bool divert_append(struct sock *sk, struct sk_buff *skb)
-{
-	struct sk_buff_head *queue = &sk->sk_receive_queue;
-
-	if (atomic_read(&sk->sk_rmem_alloc) >= READ_ONCE(sk->sk_rcvbuf))
+	extra = divert_extra_make(d);
+	if (IS_ERR(extra))
 		return false;
 
-	skb_set_owner_r(skb, sk);
-	spin_lock_bh(&queue->lock);
-	sock_skb_set_dropcount(sk, skb);
-	__skb_queue_tail(queue, skb);
-	spin_unlock_bh(&queue->lock);
+	if (d->holds)
+		divert_hold(extra, skb, d->state);
+	if (!extra || !extra->held)
+		divert_detach(skb);
+	skb_orphan(skb);
 
-	if (!sock_flag(sk, SOCK_DEAD))
-		sk->sk_data_ready(sk);
+	*DIVERT_CB(skb) = d->cb;
+	DIVERT_CB(skb)->extra = extra;
+	__net_timestamp(skb);
+
+	skb->sk = d->sk;
+	skb->destructor = divert_skb_destruct;
+	atomic_add(skb->truesize, &d->sk->sk_rmem_alloc);
 	return true;
 }
 
-static void divert_queue(struct divert_net *dn, struct sock *sk,
-			 struct sk_buff *skb, const struct divert_cb *cb)
+static void divert_queue(const struct divert_delivery *d, struct sk_buff *skb)
 {
 	unsigned int len = skb->len;
 
-	if (!divert_detach(skb)) {
-		sk_drops_inc(sk);
-		divert_drop(dn, skb, DIVERT_STAT_DROP_NOMEM);
+	if (!divert_queue_room(d->sk, skb)) {
+		divert_drop(d->dn, d->sk, skb, DIVERT_STAT_FULL);
+		return;
+	}
+	if (!divert_adopt(d, skb)) {
+		divert_drop(d->dn, d->sk, skb, DIVERT_STAT_NOMEM);
 		return;
 	}
 
-	*DIVERT_CB(skb) = *cb;
-	__net_timestamp(skb);
-	if (!divert_append(sk, skb)) {
-		sk_drops_inc(sk);
-		divert_drop(dn, skb, DIVERT_STAT_DROP_FULL);
-		return;
-	}
+	trace_divert_queue(d->dn->net, skb, d->cb.port, d->cb.cookie);
+	divert_count(d->dn, d->sk, DIVERT_STAT_DIVERTED);
+	divert_count_add(d->dn, d->sk, DIVERT_STAT_BYTES, len);
+	if (d->copy)
+		divert_count(d->dn, d->sk, DIVERT_STAT_TEED);
 
-	divert_stat_inc(dn, DIVERT_STAT_DIVERTED);
-	divert_stat_add(dn, DIVERT_STAT_BYTES, len);
+	if (divert_queue_append(d->dn, d->sk, skb) &&
+	    !sock_flag(d->sk, SOCK_DEAD))
+		d->sk->sk_data_ready(d->sk);
 }
 
 /* Packets as they would be on the wire, in a list; all checksums complete.
@@ -119,33 +158,59 @@ static struct sk_buff *divert_segment(struct sk_buff *skb)
 	return segs;
 }
 
-/**
- * divert_deliver() - queue a packet to a socket
- * @dn: namespace
- * @sk: socket, found under RCU
- * @skb: packet at a hook, consumed in every case
- * @state: the hook
- * @cookie: the rule, 1-65535
- */
-void divert_deliver(struct divert_net *dn, struct sock *sk, struct sk_buff *skb,
-		    const struct nf_hook_state *state, u16 cookie)
+static void divert_deliver_skb(struct divert_net *dn, struct sock *sk,
+			       struct sk_buff *skb,
+			       const struct nf_hook_state *state,
+			       const struct divert_target *to, bool copy)
 {
-	struct divert_cb cb = { .cookie = cookie };
+	struct divert_delivery d = {
+		.dn		= dn,
+		.sk		= sk,
+		.state		= state,
+		.cb		= { .cookie = to->cookie, .port = to->port },
+		.copy		= copy,
+		.holds		= !copy && divert_sock_holds(divert_sk(sk)),
+		.informs	= READ_ONCE(divert_sk(sk)->info),
+	};
 	struct sk_buff *segs, *next;
 
-	divert_address_make(&cb, &dn->conf, skb, state, sk->sk_family);
+	divert_address_make(&d.cb, &dn->conf, skb, state, sk->sk_family);
+	if (d.informs)
+		divert_info_make(&d.info, dn, skb, state, to, copy);
 
 	segs = divert_segment(skb);
 	if (!segs) {
-		sk_drops_inc(sk);
-		divert_drop(dn, skb, DIVERT_STAT_DROP_NOMEM);
+		divert_drop(dn, sk, skb, DIVERT_STAT_NOMEM);
 		return;
 	}
 
 	skb_list_walk_safe(segs, skb, next) {
 		skb_mark_not_on_list(skb);
-		divert_queue(dn, sk, skb, &cb);
+		divert_queue(&d, skb);
 	}
+}
+
+/**
+ * divert_deliver() - queue a packet to a socket
+ * @dn: namespace
+ * @sk: socket, found under RCU
+ * @skb: packet at a hook
+ * @state: the hook
+ * @to: what its mark says
+ *
+ * Return: false if the socket has no room and wants the packet left in the
+ * stack; else it is consumed.
+ */
+bool divert_deliver(struct divert_net *dn, struct sock *sk, struct sk_buff *skb,
+		    const struct nf_hook_state *state,
+		    const struct divert_target *to)
+{
+	if (READ_ONCE(divert_sk(sk)->limits.full) == DIVERT_POLICY_PASS &&
+	    !divert_queue_room(sk, skb))
+		return false;
+
+	divert_deliver_skb(dn, sk, skb, state, to, false);
+	return true;
 }
 
 /**
@@ -154,23 +219,19 @@ void divert_deliver(struct divert_net *dn, struct sock *sk, struct sk_buff *skb,
  * @sk: socket, found under RCU
  * @skb: packet at a hook, left as it is
  * @state: the hook
- * @cookie: the rule, 1-65535
- *
- * Return: whether there was memory for it.
+ * @to: what its mark says
  */
-bool divert_deliver_copy(struct divert_net *dn, struct sock *sk,
+void divert_deliver_copy(struct divert_net *dn, struct sock *sk,
 			 struct sk_buff *skb, const struct nf_hook_state *state,
-			 u16 cookie)
+			 const struct divert_target *to)
 {
 	struct sk_buff *copy = skb_clone(skb, GFP_ATOMIC);
 
 	if (!copy) {
 		sk_drops_inc(sk);
-		divert_stat_inc(dn, DIVERT_STAT_DROP_NOMEM);
-		return false;
+		divert_count(dn, sk, DIVERT_STAT_NOMEM);
+		return;
 	}
 
-	divert_stat_inc(dn, DIVERT_STAT_TEED);
-	divert_deliver(dn, sk, copy, state, cookie);
-	return true;
+	divert_deliver_skb(dn, sk, copy, state, to, true);
 }

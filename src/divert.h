@@ -38,6 +38,7 @@
 #include <linux/percpu.h>
 #include <linux/skbuff.h>
 #include <linux/spinlock.h>
+#include <linux/workqueue.h>
 #include <linux/xarray.h>
 #include <net/inet_sock.h>
 #include <net/ip.h>
@@ -47,6 +48,8 @@
 #include <linux/divert.h>
 
 #define DIVERT_MAX_PACKET	65535
+
+struct divert_extra;
 
 /* PRE_ROUTING, LOCAL_OUT, POST_ROUTING of IPv4 and IPv6 */
 #define DIVERT_HOOKS		6
@@ -85,18 +88,20 @@ struct divert_conf {
 	int	rcvbuf;
 };
 
-/* Counters of a namespace, in the order of /proc/net/stat/divert. */
+/* Counters, in the order of /proc/net/stat/divert and, up to
+ * DIVERT_STAT_SOCKET_MAX, of the uapi's struct divert_stats.
+ */
 enum divert_stat {
 	DIVERT_STAT_DIVERTED,		/* packets queued to a socket */
 	DIVERT_STAT_BYTES,		/* their lengths */
 	DIVERT_STAT_TEED,		/* of them copies */
 	DIVERT_STAT_READ,		/* packets read */
 	DIVERT_STAT_UNREAD,		/* queued, lost as the socket closed */
+	DIVERT_STAT_EXPIRED,		/* queued, dropped as too old */
+	DIVERT_STAT_RELEASED,		/* queued, passed as too old or unread */
 	DIVERT_STAT_PASSED,		/* marked, but left in the stack */
-	DIVERT_STAT_RESUMED,		/* not diverted again by a passed rule */
-	DIVERT_STAT_DROP_NOPORT,	/* no socket on the port */
-	DIVERT_STAT_DROP_FULL,		/* receive buffer full */
-	DIVERT_STAT_DROP_NOMEM,		/* no memory, or not segmentable */
+	DIVERT_STAT_FULL,		/* dropped, no room */
+	DIVERT_STAT_NOMEM,		/* dropped, no memory */
 	DIVERT_STAT_INJECT_IN,		/* written, received again */
 	DIVERT_STAT_INJECT_OUT,		/* written, sent */
 	DIVERT_STAT_CONGESTED,		/* sent, but lost at the queue below */
@@ -109,13 +114,17 @@ enum divert_stat {
 	DIVERT_STAT_EUNREACH,		/* ENETUNREACH or EHOSTUNREACH */
 	DIVERT_STAT_ENOBUFS,
 	DIVERT_STAT_EOTHER,
+	DIVERT_STAT_SOCKET_MAX,
+	/* These have no socket. */
+	DIVERT_STAT_NOPORT = DIVERT_STAT_SOCKET_MAX, /* nobody on the port */
+	DIVERT_STAT_RESUMED,		/* not diverted again by a passed rule */
 	DIVERT_STAT_MAX,
 };
 
 /* Like SNMP counters: unsigned long, so that this_cpu_inc() is atomic against
  * softirqs on 32-bit machines too; they wrap there.
  */
-struct divert_stats {
+struct divert_counters {
 	unsigned long	n[DIVERT_STAT_MAX];
 };
 
@@ -138,7 +147,10 @@ struct divert_net {
 	 */
 	struct xarray		tags;
 	/** @stats: per-CPU counters */
-	struct divert_stats __percpu *stats;
+	struct divert_counters __percpu *stats;
+
+	/** @packets: number of packets taken, for struct divert_info */
+	atomic64_t		packets;
 
 	/** @lock: serialises writers of @conf, @hooked, @opened, @bound and
 	 * @defragging; may sleep
@@ -159,6 +171,8 @@ struct divert_net {
 	spinlock_t		socks_lock;
 	/** @socks: all sockets, for listing */
 	struct hlist_head	socks;
+	/** @sockets: their number; read by READ_ONCE() */
+	unsigned int		sockets;
 
 	/** @sysctl: net.divert, and the table it was made from */
 	struct ctl_table_header	*sysctl;
@@ -199,6 +213,20 @@ struct divert_sock {
 	u16			port;
 	/** @tee: the socket is a watcher; does not change once bound */
 	bool			tee;
+	/** @info: reads get a struct divert_info; READ_ONCE(), WRITE_ONCE() */
+	bool			info;
+	/** @closing: packets are not queued any more but passed; written and
+	 * read under the queue's lock
+	 */
+	bool			closing;
+	/** @limits: written under lock_sock(), members read by READ_ONCE() */
+	struct divert_limits	limits;
+	/** @bytes: bytes queued, under the queue's lock */
+	u64			bytes;
+	/** @age_work: takes packets past their age off the queue */
+	struct delayed_work	age_work;
+	/** @counters: of this socket */
+	atomic_long_t		counters[DIVERT_STAT_SOCKET_MAX];
 	/** @id: random, for sharing out the flows of a port */
 	u32			id;
 	/** @mc_ttl: TTL of written multicast packets, -1 leaves it as written;
@@ -241,6 +269,12 @@ struct divert_context {
 struct divert_cb {
 	/** @cookie: rule that took the packet, 1-65535 */
 	u16	cookie;
+	/** @port: port it was taken for */
+	u16	port;
+	/** @queued: jiffies when it was queued */
+	u32	queued;
+	/** @extra: what goes along only if the socket wants it, or NULL */
+	struct divert_extra *extra;
 	union {
 		/** @v4: the rest of struct sockaddr_in, for such a socket */
 		struct {
@@ -254,6 +288,24 @@ struct divert_cb {
 			u32	scope;
 		} v6;
 	};
+};
+
+/**
+ * struct divert_extra - what goes along with some queued packets
+ *
+ * Belongs to the packet and goes with it.
+ */
+struct divert_extra {
+	/** @info: what a reader is told of the packet */
+	struct divert_info	info;
+	/** @held: the packet can go on; @state holds references, the packet
+	 * has its route and connection still. Under the queue's lock.
+	 */
+	bool			held;
+	/** @state: the hook it was taken from */
+	struct nf_hook_state	state;
+	/** @cb: what skb->cb was there */
+	u8			cb[sizeof_field(struct sk_buff, cb)];
 };
 
 #define DIVERT_CB(skb)	((struct divert_cb *)(skb)->cb)
@@ -296,11 +348,33 @@ struct divert_dest {
 	char	name[DIVERT_NAME_LEN];
 	/** @ifindex: interface, goes before @name; 0 = not given */
 	int	ifindex;
+	/** @oif: interface to leave by, whatever routing would like; 0 = none */
+	int	oif;
 	/** @addr: address of the interface, IPv4 ones mapped */
 	struct in6_addr addr;
+	/** @marked: @context.mark was chosen, not just remembered */
+	bool	marked;
 	/** @context: of a locally made packet, else zero */
 	struct divert_context context;
 };
+
+/* The mark to route a written packet with: chosen for this one, or for all of
+ * the socket's, or the one it came with.
+ */
+static inline u32 divert_dest_mark(const struct divert_dest *to,
+				   const struct sock *sk)
+{
+	if (to->marked)
+		return to->context.mark;
+	return READ_ONCE(sk->sk_mark) ?: to->context.mark;
+}
+
+/* The interface to leave by, in the same order; 0 = any. */
+static inline int divert_dest_oif(const struct divert_dest *to,
+				  const struct sock *sk)
+{
+	return to->oif ?: READ_ONCE(sk->sk_bound_dev_if) ?: to->context.oif;
+}
 
 /* Lengths of the shortest address that a socket of @family takes. */
 static inline int divert_address_min(u16 family)
@@ -344,6 +418,8 @@ int divert_defrag_update(struct divert_net *dn);
 void divert_hooks_exit(struct divert_net *dn);
 u32 divert_mark_resumed(const struct divert_conf *conf, u16 cookie);
 bool divert_port_reachable(const struct divert_conf *conf, u32 port);
+void divert_leave(struct divert_net *dn, struct sk_buff *skb,
+		  const struct nf_hook_state *state);
 
 /* port.c */
 int divert_port_bind(struct divert_net *dn, struct sock *sk, u16 port);
@@ -358,18 +434,48 @@ struct sock *divert_port_watcher(const struct divert_port *port,
 
 /* deliver.c */
 bool divert_wanted(const struct sock *sk, struct sk_buff *skb);
-void divert_deliver(struct divert_net *dn, struct sock *sk, struct sk_buff *skb,
-		    const struct nf_hook_state *state, u16 cookie);
-bool divert_deliver_copy(struct divert_net *dn, struct sock *sk,
+bool divert_deliver(struct divert_net *dn, struct sock *sk, struct sk_buff *skb,
+		    const struct nf_hook_state *state,
+		    const struct divert_target *to);
+void divert_deliver_copy(struct divert_net *dn, struct sock *sk,
 			 struct sk_buff *skb, const struct nf_hook_state *state,
-			 u16 cookie);
-void divert_drop(struct divert_net *dn, struct sk_buff *skb,
+			 const struct divert_target *to);
+void divert_drop(struct divert_net *dn, struct sock *sk, struct sk_buff *skb,
 		 enum divert_stat reason);
+
+/* queue.c */
+bool divert_queue_room(const struct sock *sk, const struct sk_buff *skb);
+bool divert_queue_append(struct divert_net *dn, struct sock *sk,
+			 struct sk_buff *skb);
+void divert_queue_taken(struct sock *sk, struct sk_buff *skb);
+void divert_queue_close(struct divert_net *dn, struct sock *sk);
+void divert_queue_forget_dev(struct sock *sk, const struct net_device *dev);
+void divert_queue_age(struct work_struct *work);
+
+/* info.c */
+void divert_info_make(struct divert_info *info, struct divert_net *dn,
+		      const struct sk_buff *skb,
+		      const struct nf_hook_state *state,
+		      const struct divert_target *to, bool copy);
+void divert_info_read(struct msghdr *msg, const struct sock *sk,
+		      const struct sk_buff *skb);
+int divert_info_parse(struct msghdr *msg, struct divert_dest *to);
+
+/* option.c */
+int divert_setsockopt(struct socket *sock, int level, int optname,
+		      sockptr_t optval, unsigned int optlen);
+int divert_getsockopt(struct socket *sock, int level, int optname,
+		      char __user *optval, int __user *optlen);
 
 /* address.c */
 void divert_address_make(struct divert_cb *cb, const struct divert_conf *conf,
 			 const struct sk_buff *skb,
 			 const struct nf_hook_state *state, u16 family);
+struct net_device *divert_forwarded_from(const struct sk_buff *skb,
+					 const struct nf_hook_state *state);
+struct divert_context divert_context_make(const struct divert_conf *conf,
+					  const struct sk_buff *skb,
+					  const struct nf_hook_state *state);
 int divert_address_read(const struct sk_buff *skb, u16 family, void *name);
 int divert_address_parse(const void *name, int len, u16 family,
 			 struct divert_dest *to);
@@ -387,6 +493,14 @@ int divert_inject(struct divert_net *dn, struct sock *sk, struct msghdr *msg,
 		  size_t len, const struct divert_dest *to);
 
 /* hold.c */
+void divert_hold(struct divert_extra *extra, struct sk_buff *skb,
+		 const struct nf_hook_state *state);
+void divert_unhold(struct sk_buff *skb);
+void divert_detach(struct sk_buff *skb);
+bool divert_hold_uses(const struct sk_buff *skb, const struct net_device *dev);
+bool divert_release(struct divert_net *dn, struct sk_buff *skb);
+int divert_hold_init(void);
+void divert_hold_exit(void);
 unsigned int divert_look_again(struct sk_buff *skb,
 			       const struct nf_hook_state *state);
 
@@ -419,16 +533,22 @@ void divert_proc_exit(struct divert_net *dn);
 /* stats.c */
 extern const char * const divert_stat_names[DIVERT_STAT_MAX];
 enum divert_stat divert_stat_errno(int err);
+void divert_stats_fill(const struct divert_sock *ds, struct divert_stats *stats);
+enum skb_drop_reason divert_stat_drop_reason(enum divert_stat i);
 
-static inline void divert_stat_inc(struct divert_net *dn, enum divert_stat i)
+/* Counts for the namespace and, if there is one, the socket. */
+static inline void divert_count_add(struct divert_net *dn, struct sock *sk,
+				    enum divert_stat i, unsigned long n)
 {
-	this_cpu_inc(dn->stats->n[i]);
+	this_cpu_add(dn->stats->n[i], n);
+	if (sk)
+		atomic_long_add(n, &divert_sk(sk)->counters[i]);
 }
 
-static inline void divert_stat_add(struct divert_net *dn, enum divert_stat i,
-				   unsigned long v)
+static inline void divert_count(struct divert_net *dn, struct sock *sk,
+				enum divert_stat i)
 {
-	this_cpu_add(dn->stats->n[i], v);
+	divert_count_add(dn, sk, i, 1);
 }
 
 /* sysctl.c */

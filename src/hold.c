@@ -1,8 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Letting a packet that is in our hands go on through the stack's hooks. */
+/*
+ * Letting a packet that is in our hands go on through the stack's hooks: at
+ * once, or later, behind our own hook, with all it had when it was taken.
+ *
+ * What a held packet refers to (struct nf_hook_state) is held by references:
+ * both devices, the sender's socket, the route and the connection. A device
+ * that goes takes them away, see divert_queue_forget_dev().
+ */
 
+#include <linux/netdevice.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter_ipv4.h>
+#include <net/inet_hashtables.h>
 #include <net/netns/netfilter.h>
 
 #include "divert.h"
@@ -31,6 +40,20 @@ static unsigned int divert_rules_index(const struct nf_hook_entries *entries)
 	return i;
 }
 
+/* Behind our own hook; others come and go, so its place is looked up. */
+static int divert_behind_index(const struct divert_net *dn,
+			       const struct nf_hook_entries *entries)
+{
+	unsigned int i;
+
+	if (!entries)
+		return -ENOENT;
+	for (i = 0; i < entries->num_hook_entries; i++)
+		if (entries->hooks[i].priv == dn)
+			return i + 1;
+	return -ENOENT;
+}
+
 /**
  * divert_look_again() - let the rules of this hook see a packet once more
  * @skb: packet
@@ -50,4 +73,156 @@ unsigned int divert_look_again(struct sk_buff *skb,
 			 divert_rules_index(entries)) == 1)
 		again.okfn(again.net, again.sk, skb);
 	return NF_STOLEN;
+}
+
+/**
+ * divert_hold() - keep what a packet needs to go on later
+ * @extra: where it is kept
+ * @skb: packet at our hook; its control block is still the stack's
+ * @state: the hook
+ *
+ * A packet that cannot be held (its sender or its route is going) is read like
+ * any other, it just cannot be passed.
+ */
+void divert_hold(struct divert_extra *extra, struct sk_buff *skb,
+		 const struct nf_hook_state *state)
+{
+	if (skb_dst(skb) && !skb_dst_force(skb))
+		return;
+	if (state->sk && !refcount_inc_not_zero(&state->sk->sk_refcnt))
+		return;
+
+	dev_hold(state->in);
+	dev_hold(state->out);
+	extra->state = *state;
+	memcpy(extra->cb, skb->cb, sizeof(extra->cb));
+	extra->held = true;
+}
+
+static void divert_state_put(const struct nf_hook_state *state)
+{
+	dev_put(state->in);
+	dev_put(state->out);
+	if (state->sk)
+		sock_gen_put(state->sk);
+}
+
+/* Let go of all that belongs to the packet's way through the stack: it may be
+ * read long after its device, its route or its namespace's rules have gone.
+ */
+void divert_detach(struct sk_buff *skb)
+{
+	skb_dst_drop(skb);
+	nf_reset_ct(skb);
+	skb_ext_reset(skb);
+	skb->dev = NULL;
+}
+
+/**
+ * divert_unhold() - the packet will not go on
+ * @skb: queued packet, under the queue's lock, or just off the queue
+ */
+void divert_unhold(struct sk_buff *skb)
+{
+	struct divert_extra *extra = DIVERT_CB(skb)->extra;
+
+	if (!extra || !extra->held)
+		return;
+
+	extra->held = false;
+	divert_state_put(&extra->state);
+	divert_detach(skb);
+}
+
+/**
+ * divert_hold_uses() - does a packet hold this device?
+ * @skb: queued packet, under the queue's lock
+ * @dev: device
+ */
+bool divert_hold_uses(const struct sk_buff *skb, const struct net_device *dev)
+{
+	const struct divert_extra *extra = DIVERT_CB(skb)->extra;
+
+	return extra && extra->held &&
+	       (extra->state.in == dev || extra->state.out == dev ||
+		skb->dev == dev);
+}
+
+static void divert_resume_behind(struct divert_net *dn, struct sk_buff *skb,
+				 struct nf_hook_state *state)
+{
+	const struct nf_hook_entries *entries;
+	int i;
+
+	rcu_read_lock();
+	local_bh_disable();
+	divert_leave(dn, skb, state);
+	entries = divert_hook_entries(state);
+	i = divert_behind_index(dn, entries);
+	if (i < 0)
+		kfree_skb(skb);
+	else if (nf_hook_slow(skb, state, entries, i) == 1)
+		state->okfn(state->net, state->sk, skb);
+	local_bh_enable();
+	rcu_read_unlock();
+}
+
+/**
+ * divert_release() - let a held packet go on behind our hook
+ * @dn: namespace
+ * @skb: packet off the queue, consumed if it was held
+ *
+ * In process context; not with a lock that a packet's way could need.
+ *
+ * Return: whether it was held.
+ */
+bool divert_release(struct divert_net *dn, struct sk_buff *skb)
+{
+	struct divert_extra *extra = DIVERT_CB(skb)->extra;
+	u8 cb[sizeof(extra->cb)];
+	struct nf_hook_state state;
+
+	if (!extra || !extra->held)
+		return false;
+
+	state = extra->state;
+	memcpy(cb, extra->cb, sizeof(cb));
+	/* Takes the packet off the socket's account, and frees extra. */
+	skb_orphan(skb);
+	memcpy(skb->cb, cb, sizeof(cb));
+
+	divert_resume_behind(dn, skb, &state);
+	divert_state_put(&state);
+	return true;
+}
+
+static int divert_device_event(struct notifier_block *nb, unsigned long event,
+			       void *ptr)
+{
+	struct net_device *dev = netdev_notifier_info_to_dev(ptr);
+	struct divert_net *dn = divert_pernet(dev_net(dev));
+	struct divert_sock *ds;
+
+	if (event != NETDEV_UNREGISTER)
+		return NOTIFY_DONE;
+
+	spin_lock(&dn->socks_lock);
+	hlist_for_each_entry(ds, &dn->socks, node)
+		divert_queue_forget_dev(&ds->inet.sk, dev);
+	spin_unlock(&dn->socks_lock);
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block divert_device_notifier = {
+	.notifier_call	= divert_device_event,
+};
+
+int divert_hold_init(void)
+{
+	return register_netdevice_notifier(&divert_device_notifier);
+}
+
+void divert_hold_exit(void)
+{
+	unregister_netdevice_notifier(&divert_device_notifier);
 }

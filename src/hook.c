@@ -131,19 +131,38 @@ static unsigned int divert_absent(struct divert_net *dn, struct sk_buff *skb,
 
 	if (policy == DIVERT_NO_LISTENER_DROP ||
 	    (policy == DIVERT_NO_LISTENER_AUTO && READ_ONCE(dn->opened))) {
-		divert_drop(dn, skb, DIVERT_STAT_DROP_NOPORT);
+		divert_drop(dn, NULL, skb, DIVERT_STAT_NOPORT);
 		return NF_STOLEN;
 	}
 
-	divert_stat_inc(dn, DIVERT_STAT_PASSED);
+	divert_count(dn, NULL, DIVERT_STAT_PASSED);
 	return divert_pass(dn, skb, state, resume,
 			   policy == DIVERT_NO_LISTENER_ACCEPT);
+}
+
+/**
+ * divert_leave() - the packet is to be left alone for the rest of its stage
+ * @dn: namespace
+ * @skb: packet that was, or would have been, diverted at this hook
+ * @state: the hook
+ */
+void divert_leave(struct divert_net *dn, struct sk_buff *skb,
+		  const struct nf_hook_state *state)
+{
+	struct divert_resume resume;
+
+	divert_resume_read(dn, skb, state, &resume);
+	resume.shown = true;
+	resume.cookie = DIVERT_COOKIE_LAST;
+	if (!resume.last)
+		divert_resume_advance(dn, skb, state, &resume);
+	divert_pass(dn, skb, state, &resume, true);
 }
 
 /* Copies for the watchers; is there any? */
 static bool divert_watch(struct divert_net *dn, const struct divert_port *port,
 			 struct sk_buff *skb, const struct nf_hook_state *state,
-			 u16 cookie)
+			 const struct divert_target *to)
 {
 	bool watched = false;
 	unsigned int i = 0;
@@ -152,7 +171,7 @@ static bool divert_watch(struct divert_net *dn, const struct divert_port *port,
 	while ((sk = divert_port_watcher(port, &i, state))) {
 		watched = true;
 		if (divert_wanted(sk, skb))
-			divert_deliver_copy(dn, sk, skb, state, cookie);
+			divert_deliver_copy(dn, sk, skb, state, to);
 	}
 	return watched;
 }
@@ -189,7 +208,7 @@ static unsigned int divert_stage(struct divert_net *dn, struct sk_buff *skb,
 		return divert_pass(dn, skb, state, &resume, false);
 
 	if (to.cookie <= resume.cookie) {
-		divert_stat_inc(dn, DIVERT_STAT_RESUMED);
+		divert_count(dn, NULL, DIVERT_STAT_RESUMED);
 		return divert_pass(dn, skb, state, &resume, true);
 	}
 
@@ -198,7 +217,7 @@ static unsigned int divert_stage(struct divert_net *dn, struct sk_buff *skb,
 		return divert_absent(dn, skb, state, &resume);
 
 	if (port->watchers)
-		watched = divert_watch(dn, port, skb, state, to.cookie);
+		watched = divert_watch(dn, port, skb, state, &to);
 
 	sk = divert_port_owner(port, skb, state);
 	if (!sk && !watched)
@@ -207,16 +226,20 @@ static unsigned int divert_stage(struct divert_net *dn, struct sk_buff *skb,
 		return divert_go_on(dn, skb, state, &resume, to.cookie);
 
 	if (!divert_wanted(sk, skb)) {
-		divert_stat_inc(dn, DIVERT_STAT_PASSED);
+		divert_count(dn, sk, DIVERT_STAT_PASSED);
 		return divert_pass(dn, skb, state, &resume, true);
 	}
 
 	if (to.tee) {
-		divert_deliver_copy(dn, sk, skb, state, to.cookie);
+		divert_deliver_copy(dn, sk, skb, state, &to);
 		return divert_go_on(dn, skb, state, &resume, to.cookie);
 	}
 
-	divert_deliver(dn, sk, skb, state, to.cookie);
+	if (!divert_deliver(dn, sk, skb, state, &to)) {
+		divert_count(dn, sk, DIVERT_STAT_PASSED);
+		divert_leave(dn, skb, state);
+		return NF_ACCEPT;
+	}
 	return NF_STOLEN;
 }
 

@@ -17,6 +17,7 @@
 #include <net/route.h>
 
 #include "divert.h"
+#include "trace.h"
 
 /* Building */
 
@@ -136,10 +137,8 @@ static struct sk_buff *divert_build(struct sock *sk, struct msghdr *msg,
 static u32 divert_mark(const struct divert_net *dn, const struct sock *sk,
 		       const struct divert_dest *to)
 {
-	u32 mark = READ_ONCE(sk->sk_mark) ?: to->context.mark;
-
 	return divert_mark_resumed(&dn->conf, to->cookie) |
-	       (mark & ~divert_mark_ours(&dn->conf));
+	       (divert_dest_mark(to, sk) & ~divert_mark_ours(&dn->conf));
 }
 
 /* Incoming */
@@ -194,8 +193,8 @@ static u8 divert_pkt_type(const struct sk_buff *skb, struct net *net,
 	return PACKET_HOST;
 }
 
-static int divert_receive(struct divert_net *dn, struct sk_buff *skb,
-			  const struct divert_dest *to)
+static int divert_receive(struct divert_net *dn, struct sock *sk,
+			  struct sk_buff *skb, const struct divert_dest *to)
 {
 	struct net_device *dev;
 	int err = 0;
@@ -216,6 +215,7 @@ static int divert_receive(struct divert_net *dn, struct sk_buff *skb,
 		skb->ignore_df = divert_reassembled6(skb, dev);
 	skb->pkt_type = divert_pkt_type(skb, dn->net, dev);
 	skb_orphan(skb);
+	trace_divert_reinject(dn->net, skb, true, to->cookie);
 
 	/* Not by way of the backlog: a writer that moves to another CPU must
 	 * not overtake itself.
@@ -223,18 +223,18 @@ static int divert_receive(struct divert_net *dn, struct sk_buff *skb,
 	local_bh_disable();
 	netif_receive_skb(skb);
 	local_bh_enable();
-	divert_stat_inc(dn, DIVERT_STAT_INJECT_IN);
+	divert_count(dn, sk, DIVERT_STAT_INJECT_IN);
 out:
 	rcu_read_unlock();
 	return err;
 }
 
-static int divert_inject_in(struct divert_net *dn, struct sk_buff *skb,
-			    const struct divert_dest *to)
+static int divert_inject_in(struct divert_net *dn, struct sock *sk,
+			    struct sk_buff *skb, const struct divert_dest *to)
 {
 	int err = divert_tag_in(dn, skb, to->cookie);
 
-	return err ?: divert_receive(dn, skb, to);
+	return err ?: divert_receive(dn, sk, skb, to);
 }
 
 /* Outgoing */
@@ -304,15 +304,15 @@ static int divert_errno(int err)
 }
 
 /* Congestion is no error: an inline daemon must not stop over it. */
-static int divert_sent(struct divert_net *dn, int err)
+static int divert_sent(struct divert_net *dn, struct sock *sk, int err)
 {
 	if (err > 0) {
 		if (net_xmit_errno(err))
-			divert_stat_inc(dn, DIVERT_STAT_CONGESTED);
+			divert_count(dn, sk, DIVERT_STAT_CONGESTED);
 		err = 0;
 	}
 	if (!err)
-		divert_stat_inc(dn, DIVERT_STAT_INJECT_OUT);
+		divert_count(dn, sk, DIVERT_STAT_INJECT_OUT);
 	return divert_errno(err);
 }
 
@@ -366,9 +366,10 @@ static int divert_inject_out(struct divert_net *dn, struct sock *sk,
 		skb_set_nfct(skb, IP_CT_UNTRACKED);
 
 	divert_tag_out(dn, skb, to->cookie);
+	trace_divert_reinject(dn->net, skb, false, to->cookie);
 	err = ipv6 ? ip6_local_out(dn->net, sk, skb) :
 		     ip_local_out(dn->net, sk, skb);
-	return divert_sent(dn, err);
+	return divert_sent(dn, sk, err);
 }
 
 /**
@@ -397,7 +398,7 @@ int divert_inject(struct divert_net *dn, struct sock *sk, struct msghdr *msg,
 	if (!to->incoming)
 		return divert_inject_out(dn, sk, skb, to);
 
-	err = divert_inject_in(dn, skb, to);
+	err = divert_inject_in(dn, sk, skb, to);
 	if (err)
 		kfree_skb(skb);
 	return err;

@@ -14,6 +14,7 @@ struct divert_net *divert_pernet(const struct net *net)
 {
 	return net_generic(net, divert_net_id);
 }
+EXPORT_SYMBOL_GPL(divert_pernet);
 
 static int __net_init divert_net_init(struct net *net)
 {
@@ -29,7 +30,7 @@ static int __net_init divert_net_init(struct net *net)
 	spin_lock_init(&dn->socks_lock);
 	INIT_HLIST_HEAD(&dn->socks);
 
-	dn->stats = alloc_percpu(struct divert_stats);
+	dn->stats = alloc_percpu(struct divert_counters);
 	if (!dn->stats)
 		return -ENOMEM;
 
@@ -84,17 +85,27 @@ static int __init divert_init(void)
 	BUILD_BUG_ON(sizeof(struct divert_cb) >
 		     sizeof_field(struct sk_buff, cb) -
 		     sizeof(struct sock_skb_cb));
+	BUILD_BUG_ON(sizeof(struct divert_info) != DIVERT_INFO_SIZE_1);
+	BUILD_BUG_ON(offsetofend(struct divert_stats, eother) !=
+		     offsetof(struct divert_stats, diverted) +
+		     DIVERT_STAT_SOCKET_MAX * sizeof(u64));
 
 	err = register_pernet_subsys(&divert_net_ops);
 	if (err)
 		return err;
 
-	err = divert_socket_init();
+	err = divert_hold_init();
 	if (err)
 		goto err_pernet;
 
+	err = divert_socket_init();
+	if (err)
+		goto err_hold;
+
 	return 0;
 
+err_hold:
+	divert_hold_exit();
 err_pernet:
 	unregister_pernet_subsys(&divert_net_ops);
 	return err;
@@ -103,6 +114,7 @@ err_pernet:
 static void __exit divert_exit(void)
 {
 	divert_socket_exit();
+	divert_hold_exit();
 	unregister_pernet_subsys(&divert_net_ops);
 }
 

@@ -66,15 +66,21 @@ static int divert_stats_show(struct seq_file *seq, void *v)
 	struct divert_net *dn = divert_pernet(seq_file_single_net(seq));
 	int cpu, i;
 
+	/* lnstat takes the first column for a gauge, the same on each line,
+	 * and adds up the others.
+	 */
+	seq_puts(seq, "sockets");
 	for (i = 0; i < DIVERT_STAT_MAX; i++)
-		seq_printf(seq, "%s%c", divert_stat_names[i],
-			   i + 1 < DIVERT_STAT_MAX ? ' ' : '\n');
+		seq_printf(seq, " %s", divert_stat_names[i]);
+	seq_putc(seq, '\n');
 
-	for_each_possible_cpu(cpu)
+	for_each_possible_cpu(cpu) {
+		seq_printf(seq, "%08x", READ_ONCE(dn->sockets));
 		for (i = 0; i < DIVERT_STAT_MAX; i++)
-			seq_printf(seq, "%08lx%c",
-				   per_cpu_ptr(dn->stats, cpu)->n[i],
-				   i + 1 < DIVERT_STAT_MAX ? ' ' : '\n');
+			seq_printf(seq, " %08lx",
+				   per_cpu_ptr(dn->stats, cpu)->n[i]);
+		seq_putc(seq, '\n');
+	}
 	return 0;
 }
 

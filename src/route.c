@@ -20,7 +20,7 @@
 static int divert_oif(const struct sock *sk, const struct divert_dest *to,
 		      __be32 daddr)
 {
-	int oif = READ_ONCE(sk->sk_bound_dev_if) ?: to->context.oif;
+	int oif = divert_dest_oif(to, sk);
 
 	if (!oif && ipv4_is_multicast(daddr))
 		oif = READ_ONCE(inet_sk(sk)->mc_index);
@@ -77,7 +77,7 @@ static int divert_route_plain(struct net *net, struct sock *sk,
 
 	divert_flow_ports(skb, &sport, &dport);
 	flowi4_init_output(&fl4, divert_oif(sk, to, iph->daddr),
-			   READ_ONCE(sk->sk_mark) ?: to->context.mark,
+			   divert_dest_mark(to, sk),
 			   iph->tos, ip_sock_rt_scope(sk), iph->protocol,
 			   FLOWI_FLAG_ANYSRC, iph->daddr,
 			   divert_flow_source(net, iph), dport, sport,
@@ -142,15 +142,15 @@ static bool divert_has_rules(const struct net *net)
  * of all: what then counts is the link it came from. -EINVAL: it is not to be
  * forwarded, so it is an ordinary outgoing packet.
  */
-static int divert_route_forward(struct net *net, const struct sock *sk,
-				struct sk_buff *skb, struct net_device *dev)
+static int divert_route_forward(struct net *net, struct sk_buff *skb,
+				struct net_device *dev, u32 fwmark)
 {
 	const struct iphdr *iph = ip_hdr(skb);
 	u32 mark = skb->mark;
 	int err = -EHOSTUNREACH;
 
 	/* Input routing goes by the packet's mark, where ours is no fwmark. */
-	skb->mark = READ_ONCE(sk->sk_mark);
+	skb->mark = fwmark;
 	if (inet_addr_type_dev_table(net, dev, iph->saddr) != RTN_LOCAL)
 		err = divert_route_input(skb, iph->saddr, dev);
 	if (err == -EHOSTUNREACH)
@@ -183,9 +183,10 @@ int divert_route(struct net *net, struct sock *sk, struct sk_buff *skb,
 		 */
 		IPCB(skb)->flags |= IPSKB_FORWARDED;
 		skb->skb_iif = dev->ifindex;
-		if (divert_has_rules(net) && !sk->sk_bound_dev_if &&
+		if (divert_has_rules(net) && !divert_dest_oif(to, sk) &&
 		    !sock_flag(sk, SOCK_LOCALROUTE))
-			err = divert_route_forward(net, sk, skb, dev);
+			err = divert_route_forward(net, skb, dev,
+						   divert_dest_mark(to, sk));
 	}
 	rcu_read_unlock();
 

@@ -12,7 +12,7 @@
 static int divert_oif6(const struct sock *sk, const struct divert_dest *to,
 		       const struct in6_addr *daddr)
 {
-	int oif = READ_ONCE(sk->sk_bound_dev_if) ?: to->context.oif;
+	int oif = divert_dest_oif(to, sk);
 
 	if (!oif && sk->sk_family == AF_INET6 && ipv6_addr_is_multicast(daddr))
 		oif = READ_ONCE(inet6_sk(sk)->mcast_oif);
@@ -49,7 +49,7 @@ static struct flowi6 divert_flow6(struct net *net, struct sock *sk,
 		.daddr		= iph->daddr,
 		.saddr		= iph->saddr,
 		.flowlabel	= ip6_flowinfo(iph),
-		.flowi6_mark	= READ_ONCE(sk->sk_mark) ?: to->context.mark,
+		.flowi6_mark	= divert_dest_mark(to, sk),
 		.flowi6_uid	= sock_net_uid(net, sk),
 		.flowi6_flags	= FLOWI_FLAG_ANYSRC,
 	};
@@ -149,7 +149,7 @@ int divert_route6(struct net *net, struct sock *sk, struct sk_buff *skb,
 		IP6CB(skb)->iif = dev->ifindex;
 		skb->skb_iif = dev->ifindex;
 		skb->ignore_df = divert_reassembled6(skb, dev);
-		if (divert_has_rules6(net) && !sk->sk_bound_dev_if)
+		if (divert_has_rules6(net) && !divert_dest_oif(to, sk))
 			err = divert_route6_forward(net, sk, skb, dev, to);
 	}
 	rcu_read_unlock();

@@ -7,8 +7,8 @@
  * ----------
  * A socket holds its namespace and, through struct proto, the module. A hook
  * uses a socket that it found in divert_net.ports without a reference, under
- * RCU: SOCK_RCU_FREE. A packet appended in that window to a socket that is
- * being closed is freed, and counted, when the socket is.
+ * RCU: SOCK_RCU_FREE. A packet that it would append to a socket that is being
+ * closed meets divert_sock.closing instead.
  *
  * A written packet on its way out holds the socket through its write memory
  * until the device has it: only then can the module be removed.
@@ -41,20 +41,9 @@ static void divert_sock_unhash(struct sock *sk)
 	sock_prot_inuse_add(sock_net(sk), sk->sk_prot, -1);
 }
 
-static void divert_sock_purge(struct sock *sk)
-{
-	struct divert_net *dn = divert_pernet(sock_net(sk));
-	struct sk_buff *skb;
-
-	while ((skb = skb_dequeue(&sk->sk_receive_queue))) {
-		divert_stat_inc(dn, DIVERT_STAT_UNREAD);
-		kfree_skb(skb);
-	}
-}
-
 static void divert_sock_destruct(struct sock *sk)
 {
-	divert_sock_purge(sk);
+	WARN_ON_ONCE(!skb_queue_empty(&sk->sk_receive_queue));
 	divert_sk(sk)->destruct(sk);
 }
 
@@ -83,6 +72,7 @@ static int divert_sock_init(struct sock *sk)
 	ds->mc_ttl = -1;
 	ds->mc_hops = -1;
 	INIT_HLIST_NODE(&ds->node);
+	INIT_DELAYED_WORK(&ds->age_work, divert_queue_age);
 
 	if (!ns_capable(sock_net(sk)->user_ns, CAP_NET_ADMIN))
 		return -EPERM;
@@ -99,6 +89,7 @@ static int divert_sock_init(struct sock *sk)
 
 	spin_lock(&dn->socks_lock);
 	hlist_add_head_rcu(&ds->node, &dn->socks);
+	WRITE_ONCE(dn->sockets, dn->sockets + 1);
 	spin_unlock(&dn->socks_lock);
 	return 0;
 }
@@ -106,16 +97,21 @@ static int divert_sock_init(struct sock *sk)
 static void divert_sock_destroy(struct sock *sk)
 {
 	struct divert_net *dn = divert_pernet(sock_net(sk));
+	struct divert_sock *ds = divert_sk(sk);
+
+	/* First: what was queued goes before what the port lets pass. */
+	divert_queue_close(dn, sk);
 
 	lock_sock(sk);
 	divert_port_release(dn, sk);
 	release_sock(sk);
 
 	spin_lock(&dn->socks_lock);
-	hlist_del_init_rcu(&divert_sk(sk)->node);
+	if (!hlist_unhashed(&ds->node)) {
+		hlist_del_init_rcu(&ds->node);
+		WRITE_ONCE(dn->sockets, dn->sockets - 1);
+	}
 	spin_unlock(&dn->socks_lock);
-
-	divert_sock_purge(sk);
 }
 
 static void divert_sock_close(struct sock *sk, long timeout)
@@ -172,10 +168,12 @@ static int divert_sendmsg(struct socket *sock, struct msghdr *msg, size_t len)
 	if (msg->msg_namelen)
 		err = divert_address_parse(msg->msg_name, msg->msg_namelen,
 					   sock->sk->sk_family, &to);
+	if (!err && msg->msg_controllen)
+		err = divert_info_parse(msg, &to);
 	if (!err)
 		err = divert_inject(dn, sock->sk, msg, len, &to);
 	if (err) {
-		divert_stat_inc(dn, divert_stat_errno(err));
+		divert_count(dn, sock->sk, divert_stat_errno(err));
 		return err;
 	}
 	return len;
@@ -194,6 +192,7 @@ static int divert_recv_skb(struct sock *sk, struct sk_buff *skb,
 	if (copied < skb->len)
 		msg->msg_flags |= MSG_TRUNC;
 	sock_recv_cmsgs(msg, sk, skb);
+	divert_info_read(msg, sk, skb);
 
 	if (msg->msg_name)
 		msg->msg_namelen = divert_address_read(skb, sk->sk_family,
@@ -229,123 +228,28 @@ static int divert_recvmsg(struct socket *sock, struct msghdr *msg, size_t len,
 	if (!skb)
 		return divert_recv_end(sk, ret);
 
+	if (!(flags & MSG_PEEK)) {
+		divert_queue_taken(sk, skb);
+		divert_count(dn, sk, DIVERT_STAT_READ);
+	}
+
 	ret = divert_recv_skb(sk, skb, msg, len);
 	if (ret >= 0 && flags & MSG_TRUNC)
 		ret = skb->len;
-	if (!(flags & MSG_PEEK))
-		divert_stat_inc(dn, DIVERT_STAT_READ);
 
 	skb_free_datagram(sk, skb);
 	return ret;
 }
 
-/* inet6's part, where the kernel has one */
-
 #if IS_ENABLED(CONFIG_IPV6)
-#define divert_setsockopt6	ipv6_setsockopt
-#define divert_getsockopt6	ipv6_getsockopt
 #define divert_ioctl6		inet6_ioctl
 #else
-static int divert_setsockopt6(struct sock *sk, int level, int optname,
-			      sockptr_t optval, unsigned int optlen)
-{
-	return -ENOPROTOOPT;
-}
-
-static int divert_getsockopt6(struct sock *sk, int level, int optname,
-			      char __user *optval, int __user *optlen)
-{
-	return -ENOPROTOOPT;
-}
-
 static int divert_ioctl6(struct socket *sock, unsigned int cmd,
 			 unsigned long arg)
 {
 	return -ENOIOCTLCMD;
 }
 #endif
-
-/* Only what acts on a written packet; the rest is refused, since handing it to
- * the IP layer would make this a multicast router's or an IP_ROUTER_ALERT
- * socket, which only a real raw socket can be.
- */
-static bool divert_ip_option(int level, int optname)
-{
-	if (level == SOL_IP)
-		return optname == IP_OPTIONS || optname == IP_MULTICAST_IF ||
-		       optname == IP_MULTICAST_TTL ||
-		       optname == IP_MULTICAST_LOOP;
-
-	return level == SOL_IPV6 && (optname == IPV6_MULTICAST_IF ||
-				     optname == IPV6_MULTICAST_HOPS ||
-				     optname == IPV6_MULTICAST_LOOP);
-}
-
-/* Written packets have the TTL they were written with, unless the owner of the
- * socket has asked for one: -1 takes that back.
- */
-static void divert_mc_ttl_note(s16 *ttl, sockptr_t optval, unsigned int optlen)
-{
-	int val = -1;
-	u8 byte;
-
-	if (optlen >= sizeof(val)) {
-		if (copy_from_sockptr(&val, optval, sizeof(val)))
-			return;
-	} else if (!copy_from_sockptr(&byte, optval, sizeof(byte))) {
-		val = byte;
-	}
-	WRITE_ONCE(*ttl, val);
-}
-
-static int divert_setsockopt(struct socket *sock, int level, int optname,
-			     sockptr_t optval, unsigned int optlen)
-{
-	struct sock *sk = sock->sk;
-	int err;
-
-	if (!divert_ip_option(level, optname))
-		return -ENOPROTOOPT;
-
-	if (level == SOL_IP) {
-		err = ip_setsockopt(sk, level, optname, optval, optlen);
-		if (!err && optname == IP_MULTICAST_TTL)
-			divert_mc_ttl_note(&divert_sk(sk)->mc_ttl, optval,
-					   optlen);
-		return err;
-	}
-
-	err = divert_setsockopt6(sk, level, optname, optval, optlen);
-	if (!err && optname == IPV6_MULTICAST_HOPS)
-		divert_mc_ttl_note(&divert_sk(sk)->mc_hops, optval, optlen);
-	return err;
-}
-
-static int divert_get_int(char __user *optval, int __user *optlen, int val)
-{
-	int len;
-
-	if (get_user(len, optlen))
-		return -EFAULT;
-	if (len != sizeof(val))
-		return -EINVAL;
-	return copy_to_user(optval, &val, sizeof(val)) ? -EFAULT : 0;
-}
-
-static int divert_getsockopt(struct socket *sock, int level, int optname,
-			     char __user *optval, int __user *optlen)
-{
-	if (level == SOL_DIVERT && optname == DIVERT_VERSION)
-		return divert_get_int(optval, optlen, DIVERT_ABI_VERSION);
-	if (level == SOL_IP && optname == IP_HDRINCL)
-		return divert_get_int(optval, optlen, 1);
-	if (!divert_ip_option(level, optname))
-		return -ENOPROTOOPT;
-
-	if (level == SOL_IP)
-		return ip_getsockopt(sock->sk, level, optname, optval, optlen);
-	return divert_getsockopt6(sock->sk, level, optname, optval, optlen);
-}
 
 static int divert_next_len(struct sock *sk)
 {

@@ -272,6 +272,9 @@ int divert_sysctl_init(struct divert_net *dn)
 		table[i].data += (unsigned long)&dn->conf;
 		table[i].extra1 = plain ? (void *)&divert_rcvbuf_min : dn;
 		table[i].extra2 = plain ? (void *)&divert_rcvbuf_max : NULL;
+		/* Memory is the host's: a container's root has rmem_max. */
+		if (plain && dn->net->user_ns != &init_user_ns)
+			table[i].mode = 0444;
 	}
 
 	dn->sysctl = register_net_sysctl_sz(dn->net, "net/divert", table,

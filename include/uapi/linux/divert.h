@@ -82,13 +82,195 @@
  */
 #define DIVERT_COOKIE_LAST	0xffff
 
-/* Options at level SOL_DIVERT. An unknown one gives ENOPROTOOPT, a wrong
- * length EINVAL.
+/* Options at level SOL_DIVERT, of setsockopt(2) and getsockopt(2). All can be
+ * set before bind(2), and read back. An unknown one gives ENOPROTOOPT, a wrong
+ * length or value EINVAL. Integers are int, in host byte order.
  */
 enum divert_option {
-	/* get: int (4 bytes, host byte order), DIVERT_ABI_VERSION. */
+	/* get: int, DIVERT_ABI_VERSION */
 	DIVERT_VERSION = 1,
+	/* int, 0 or 1, default 0: each packet is read with a control message
+	 * (SOL_DIVERT, DIVERT_INFO) that holds a struct divert_info. One can
+	 * be sent with a packet whether this is set or not.
+	 */
+	DIVERT_INFO = 2,
+	/* int, 0 or 1, default 0: the socket is a watcher. It joins a port
+	 * beside its owner and reads copies of what is diverted there; the
+	 * packets go on without it. Only before bind(2), else EINVAL.
+	 */
+	DIVERT_TEE = 4,
+	/* struct divert_limits, default all zero: what is kept, and what
+	 * becomes of packets that are not
+	 */
+	DIVERT_LIMITS = 5,
+	/* get: struct divert_stats, counters of this socket. A shorter buffer
+	 * gets the first members.
+	 */
+	DIVERT_STATS = 6,
 };
+
+/* What happens to a packet that a socket does not keep. */
+enum divert_policy {
+	DIVERT_POLICY_DROP = 0,
+	/* It goes on behind our hook: no rule diverts it in this stage any
+	 * more, all other rules still see it.
+	 */
+	DIVERT_POLICY_PASS = 1,
+};
+
+/**
+ * struct divert_limits - what a socket keeps queued
+ *
+ * SO_RCVBUF holds besides; it counts the memory that packets take, these count
+ * packets. Packets already queued when a policy is set keep the one they were
+ * queued under for old and close.
+ */
+struct divert_limits {
+	/** @size: sizeof(struct divert_limits); EINVAL if it is another */
+	__u32	size;
+	/** @packets: at most so many packets are queued; 0 = no limit */
+	__u32	packets;
+	/** @bytes: at most so many bytes of packets; 0 = no limit */
+	__u64	bytes;
+	/** @age: packets queued for so many milliseconds are not kept; 0 = no
+	 * limit
+	 */
+	__u32	age;
+	/** @full: enum divert_policy for packets that find no room */
+	__u8	full;
+	/** @old: enum divert_policy for packets past their age */
+	__u8	old;
+	/** @close: enum divert_policy for packets unread when the socket is
+	 * closed, also by its process being killed
+	 */
+	__u8	close;
+	/** @reserved: 0 */
+	__u8	reserved;
+};
+
+/**
+ * struct divert_stats - counters of a socket, in packets unless said
+ */
+struct divert_stats {
+	/** @size: bytes filled in */
+	__u32	size;
+	/** @reserved: 0 */
+	__u32	reserved;
+	/** @diverted: queued, copies included */
+	__u64	diverted;
+	/** @bytes: bytes of them */
+	__u64	bytes;
+	/** @teed: of @diverted, copies */
+	__u64	teed;
+	/** @read: read */
+	__u64	read;
+	/** @unread: queued, lost as the socket was closed */
+	__u64	unread;
+	/** @expired: queued, dropped as too old */
+	__u64	expired;
+	/** @released: queued, passed as too old or as the socket was closed */
+	__u64	released;
+	/** @passed: left in the stack, by the filter or as there was no room */
+	__u64	passed;
+	/** @full: dropped, there was no room */
+	__u64	full;
+	/** @nomem: dropped, no memory or could not be segmented */
+	__u64	nomem;
+	/** @inject_in: written, received again */
+	__u64	inject_in;
+	/** @inject_out: written, sent */
+	__u64	inject_out;
+	/** @congested: of @inject_out, lost at a full queue below */
+	__u64	congested;
+	/** @einval: writes refused with this error, and so on */
+	__u64	einval;
+	__u64	eafnosupport;
+	__u64	eaddrnotavail;
+	__u64	emsgsize;
+	__u64	eacces;
+	__u64	enetdown;
+	/** @eunreach: ENETUNREACH and EHOSTUNREACH */
+	__u64	eunreach;
+	__u64	enobufs;
+	/** @eother: all other errors */
+	__u64	eother;
+};
+
+/* struct divert_info.hook: as NF_INET_* in <linux/netfilter.h> */
+#define DIVERT_HOOK_PRE_ROUTING		0
+#define DIVERT_HOOK_LOCAL_OUT		3
+#define DIVERT_HOOK_POST_ROUTING	4
+
+/* struct divert_info.flags; those not marked "write" are ignored there. */
+#define DIVERT_INFO_TEE		0x01 /* a copy; the packet went on */
+#define DIVERT_INFO_REASSEMBLED	0x02 /* frag_max is valid */
+#define DIVERT_INFO_LOOPBACK	0x04 /* received from this host itself */
+#define DIVERT_INFO_SENDER	0x08 /* uid, sock_cookie, cgroup are valid */
+#define DIVERT_INFO_CONNTRACK	0x10 /* ct_mark, ct_state are valid */
+#define DIVERT_INFO_VLAN	0x20 /* vlan is valid */
+#define DIVERT_INFO_CSUM_VALID	0x40 /* checked by the device or made here */
+#define DIVERT_INFO_OIF		0x80 /* write: leave by oif and no other */
+
+/**
+ * struct divert_info - what the address cannot say of a packet
+ *
+ * All in host byte order. On reading, everything is filled in. On writing,
+ * hook, family, iif, cookie and mark count and go before the address; oif
+ * counts with DIVERT_INFO_OIF. What was read, written back as it is, sends the
+ * packet on as its address would, with its mark.
+ */
+struct divert_info {
+	/** @size: sizeof(struct divert_info); writing a shorter one, down to
+	 * DIVERT_INFO_SIZE_1, means zero for the rest, a longer one EINVAL
+	 */
+	__u32	size;
+	/** @flags: DIVERT_INFO_* */
+	__u32	flags;
+	/** @id: number of the packet in its namespace, from 1 */
+	__u64	id;
+	/** @iif: ifindex of the receiving interface; 0 = made here */
+	__u32	iif;
+	/** @oif: ifindex of the interface it was to leave by; 0 = incoming */
+	__u32	oif;
+	/** @ifname: full name of the receiving interface, NUL-terminated */
+	char	ifname[16];
+	/** @hook: DIVERT_HOOK_*; write: PRE_ROUTING is incoming */
+	__u8	hook;
+	/** @family: AF_INET or AF_INET6, the packet's; ignored on writing */
+	__u8	family;
+	/** @port: divert port */
+	__u16	port;
+	/** @cookie: the rule's; write: resume after this one, 0 = fresh */
+	__u16	cookie;
+	/** @vlan: VLAN tag (TCI) it was received with */
+	__u16	vlan;
+	/** @mark: the packet's mark as routing saw it; write: what routing sees
+	 * and, outside our bits, the firewall
+	 */
+	__u32	mark;
+	/** @hash: flow hash, the same in both directions */
+	__u32	hash;
+	/** @len: length of the packet as it was taken, before segmentation */
+	__u32	len;
+	/** @frag_max: size of the largest fragment it came in */
+	__u32	frag_max;
+	/** @uid: user that owns the sender's socket, in the reader's user
+	 * namespace
+	 */
+	__u32	uid;
+	/** @ct_mark: mark of the connection (conntrack) */
+	__u32	ct_mark;
+	/** @sock_cookie: SO_COOKIE of the sender's socket */
+	__u64	sock_cookie;
+	/** @cgroup: id of the sender's cgroup */
+	__u64	cgroup;
+	/** @ct_state: enum ip_conntrack_info of the packet */
+	__u32	ct_state;
+	/** @reserved: 0 */
+	__u32	reserved;
+};
+
+#define DIVERT_INFO_SIZE_1	96	/* struct divert_info of version 1 */
 
 #ifndef __KERNEL__
 

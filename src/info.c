@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The control message: what the address cannot say, both ways. */
+
+#include <linux/cgroup.h>
+#include <linux/if_vlan.h>
+#include <linux/sock_diag.h>
+#include <net/ip.h>
+#include <net/ipv6.h>
+#include <net/netfilter/nf_conntrack.h>
+
+#include "divert.h"
+
+static void divert_info_devices(struct divert_info *info,
+				const struct sk_buff *skb,
+				const struct nf_hook_state *state)
+{
+	const struct net_device *dev = state->in;
+
+	if (state->hook != NF_INET_PRE_ROUTING) {
+		dev = divert_forwarded_from(skb, state);
+		info->oif = state->out->ifindex;
+	}
+	if (!dev)
+		return;
+
+	info->iif = dev->ifindex;
+	strscpy(info->ifname, dev->name, sizeof(info->ifname));
+	if (dev->flags & IFF_LOOPBACK)
+		info->flags |= DIVERT_INFO_LOOPBACK;
+}
+
+static void divert_info_sender(struct divert_info *info,
+			       const struct sk_buff *skb,
+			       const struct nf_hook_state *state)
+{
+	struct sock *sk = skb_to_full_sk(skb);
+	u32 cookie[2];
+
+	if (state->hook == NF_INET_PRE_ROUTING || !sk || !sk_fullsock(sk))
+		return;
+
+	info->flags |= DIVERT_INFO_SENDER;
+	/* In the terms of whoever owns the namespace, as is the socket. */
+	info->uid = from_kuid_munged(state->net->user_ns,
+				     sock_net_uid(state->net, sk));
+	sock_diag_save_cookie(sk, cookie);
+	info->sock_cookie = (u64)cookie[1] << 32 | cookie[0];
+#ifdef CONFIG_SOCK_CGROUP_DATA
+	info->cgroup = cgroup_id(sock_cgroup_ptr(&sk->sk_cgrp_data));
+#endif
+}
+
+static void divert_info_conntrack(struct divert_info *info,
+				  const struct sk_buff *skb)
+{
+#if IS_ENABLED(CONFIG_NF_CONNTRACK)
+	enum ip_conntrack_info state;
+	const struct nf_conn *ct = nf_ct_get(skb, &state);
+
+	if (!ct)
+		return;
+	info->flags |= DIVERT_INFO_CONNTRACK;
+	info->ct_state = state;
+#ifdef CONFIG_NF_CONNTRACK_MARK
+	info->ct_mark = READ_ONCE(ct->mark);
+#endif
+#endif
+}
+
+static void divert_info_packet(struct divert_info *info,
+			       const struct sk_buff *skb, u8 pf)
+{
+	info->family = pf == NFPROTO_IPV6 ? AF_INET6 : AF_INET;
+	info->hash = __skb_get_hash_symmetric(skb);
+	info->len = skb->len;
+	info->frag_max = pf == NFPROTO_IPV6 ? IP6CB(skb)->frag_max_size :
+					      IPCB(skb)->frag_max_size;
+	if (info->frag_max)
+		info->flags |= DIVERT_INFO_REASSEMBLED;
+	if (skb->ip_summed != CHECKSUM_NONE)
+		info->flags |= DIVERT_INFO_CSUM_VALID;
+	if (skb_vlan_tag_present(skb)) {
+		info->vlan = skb_vlan_tag_get(skb);
+		info->flags |= DIVERT_INFO_VLAN;
+	}
+}
+
+/**
+ * divert_info_make() - describe a packet
+ * @info: filled in
+ * @dn: namespace
+ * @skb: packet at a hook, whole and unchanged
+ * @state: the hook
+ * @to: what its mark says
+ * @copy: the packet goes on
+ */
+void divert_info_make(struct divert_info *info, struct divert_net *dn,
+		      const struct sk_buff *skb,
+		      const struct nf_hook_state *state,
+		      const struct divert_target *to, bool copy)
+{
+	memset(info, 0, sizeof(*info));
+	info->size = sizeof(*info);
+	info->id = atomic64_inc_return(&dn->packets);
+	info->hook = state->hook;
+	info->port = to->port;
+	info->cookie = to->cookie;
+	if (copy)
+		info->flags |= DIVERT_INFO_TEE;
+
+	if (state->hook == NF_INET_PRE_ROUTING)
+		info->mark = skb->mark & ~divert_mark_ours(&dn->conf);
+	else
+		info->mark = divert_context_make(&dn->conf, skb, state).mark;
+
+	divert_info_devices(info, skb, state);
+	divert_info_packet(info, skb, state->pf);
+	divert_info_sender(info, skb, state);
+	divert_info_conntrack(info, skb);
+}
+
+/**
+ * divert_info_read() - give a reader its control message
+ * @msg: of the read
+ * @sk: socket
+ * @skb: packet
+ */
+void divert_info_read(struct msghdr *msg, const struct sock *sk,
+		      const struct sk_buff *skb)
+{
+	const struct divert_extra *extra = DIVERT_CB(skb)->extra;
+
+	/* Packets from before it was asked for have none. */
+	if (READ_ONCE(divert_sk(sk)->info) && extra && extra->info.size)
+		put_cmsg(msg, SOL_DIVERT, DIVERT_INFO, extra->info.size,
+			 (void *)&extra->info);
+}
+
+static int divert_info_apply(const struct divert_info *info,
+			     struct divert_dest *to)
+{
+	if (info->hook != NF_INET_PRE_ROUTING &&
+	    info->hook != NF_INET_LOCAL_OUT &&
+	    info->hook != NF_INET_POST_ROUTING)
+		return -EINVAL;
+	if (info->iif > INT_MAX || info->oif > INT_MAX)
+		return -EINVAL;
+
+	to->incoming = info->hook == NF_INET_PRE_ROUTING;
+	to->cookie = info->cookie;
+	to->ifindex = info->iif;
+	to->name[0] = 0;
+	to->addr = in6addr_any;
+	to->oif = info->flags & DIVERT_INFO_OIF ? info->oif : 0;
+	to->marked = true;
+	to->context.mark = info->mark;
+	return 0;
+}
+
+static int divert_info_copy(const struct cmsghdr *cmsg,
+			    struct divert_info *info)
+{
+	size_t len = cmsg->cmsg_len - sizeof(*cmsg);
+
+	if (len < DIVERT_INFO_SIZE_1)
+		return -EINVAL;
+	memset(info, 0, sizeof(*info));
+	memcpy(info, CMSG_DATA(cmsg), min(len, sizeof(*info)));
+	if (info->size < DIVERT_INFO_SIZE_1 || info->size > sizeof(*info) ||
+	    info->size > len)
+		return -EINVAL;
+	return 0;
+}
+
+/**
+ * divert_info_parse() - read the control message of a write
+ * @msg: of the write
+ * @to: what the address says; changed to what the message says
+ *
+ * Messages of other levels and types are ignored, as in BSD.
+ *
+ * Return: 0 or -EINVAL.
+ */
+int divert_info_parse(struct msghdr *msg, struct divert_dest *to)
+{
+	struct divert_info info;
+	struct cmsghdr *cmsg;
+	int err;
+
+	for_each_cmsghdr(cmsg, msg) {
+		if (!CMSG_OK(msg, cmsg))
+			return -EINVAL;
+		if (cmsg->cmsg_level != SOL_DIVERT ||
+		    cmsg->cmsg_type != DIVERT_INFO)
+			continue;
+
+		err = divert_info_copy(cmsg, &info) ?:
+		      divert_info_apply(&info, to);
+		if (err)
+			return err;
+	}
+	return 0;
+}
