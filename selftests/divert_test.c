@@ -207,7 +207,9 @@ static void counters_add(struct counters *now, char *line)
 	char *word, *rest;
 	int i = 0;
 
-	for (word = strtok_r(line, "\n ", &rest); word && i < now->n;
+	/* The first column is no counter but the number of sockets. */
+	strtok_r(line, "\n ", &rest);
+	for (word = strtok_r(NULL, "\n ", &rest); word && i < now->n;
 	     word = strtok_r(NULL, "\n ", &rest))
 		now->value[i++] += strtoul(word, NULL, 16);
 }
@@ -221,7 +223,8 @@ void counters_read(struct counters *now)
 	if (!file || !fgets(line, sizeof(line), file))
 		die("/proc/net/stat/divert");
 
-	for (word = strtok_r(line, "\n ", &rest); word && now->n < COUNTERS_MAX;
+	strtok_r(line, "\n ", &rest);
+	for (word = strtok_r(NULL, "\n ", &rest); word && now->n < COUNTERS_MAX;
 	     word = strtok_r(NULL, "\n ", &rest))
 		snprintf(now->name[now->n++], sizeof(now->name[0]), "%s", word);
 	while (fgets(line, sizeof(line), file))
