@@ -99,10 +99,9 @@ static int divert_sysctl_mask(sysctl_table_t *table, int write, void *buffer,
 	if (err || !write)
 		goto out;
 
-	err = kstrtou32(strim(buf), 0, member);
-	if (!err && !divert_conf_valid(&new))
+	if (kstrtou32(strim(buf), 0, member) || !divert_conf_valid(&new))
 		err = -EINVAL;
-	if (!err)
+	else
 		divert_conf_publish(&dn->conf, &new);
 out:
 	mutex_unlock(&dn->lock);
