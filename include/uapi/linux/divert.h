@@ -7,9 +7,11 @@
  * Socket
  * ------
  *	fd = socket(AF_INET, SOCK_RAW, IPPROTO_DIVERT);
+ *	fd = socket(AF_INET6, SOCK_RAW, IPPROTO_DIVERT);
  *
- * needs CAP_NET_RAW and CAP_NET_ADMIN in the user namespace that owns the
- * network namespace, else EPERM. Nothing after socket() asks for privileges.
+ * Both carry IPv4 and IPv6 packets; they differ in their addresses. Both need
+ * CAP_NET_RAW and CAP_NET_ADMIN in the user namespace that owns the network
+ * namespace, else EPERM. Nothing after socket() asks for privileges.
  *
  * Steering
  * --------
@@ -21,15 +23,17 @@
  *
  * bind(2)
  * -------
- * struct sockaddr_in, at least 16 bytes:
- *	sin_family	AF_INET
- *	sin_port	divert port 1-65535, network byte order; 0 picks one
- *	sin_addr	ignored
- *	sin_zero	ignored
+ * struct sockaddr_in, at least 16 bytes, or struct sockaddr_in6, at least 24:
+ *	sin_family	the socket's
+ *	sin_port	divert port 1-65535, network byte order; 0 picks one.
+ *			Both families share the ports.
+ *	the rest	ignored
  *
- * Reading: one read is one IP packet, from its IP header on, everything in
- * network byte order, all checksums complete. The address is 16 bytes:
- *	sin_family	AF_INET
+ * Reading
+ * -------
+ * One read is one IP packet, from its IP header on, everything in network byte
+ * order, all checksums complete. struct sockaddr_in, 16 bytes:
+ *	sin_family	AF_INET, whatever the packet is
  *	sin_port	the rule's cookie, 1-65535, in HOST byte order
  *	sin_addr	incoming: the first IPv4 address of the receiving
  *			interface, or 0.<ifindex, 24 bits> if it has none;
@@ -38,18 +42,32 @@
  *			NUL-terminated, or "/" and its ifindex in decimal where
  *			the name is longer than 7 bytes;
  *			locally made: a zero byte, then 7 opaque bytes
+ * struct sockaddr_in6, 28 bytes:
+ *	sin6_family	AF_INET6, whatever the packet is
+ *	sin6_port	the rule's cookie, 1-65535, in HOST byte order
+ *	sin6_flowinfo	locally made: opaque; else 0
+ *	sin6_addr	incoming: the first IPv6 address of the receiving
+ *			interface; for an IPv4 packet, or without one, what
+ *			sin_addr would be, as ::ffff:a.b.c.d;
+ *			outgoing: ::
+ *	sin6_scope_id	incoming or forwarded: ifindex of the receiving
+ *			interface; locally made: 0, or opaque with bit 31 set
  *
- * Writing: one write is one whole IP packet. The address that came with a
- * packet, given back as it is, sends the packet on where it was taken, after
- * the rule that took it. Otherwise:
- *	no address, or sin_addr 0.0.0.0: the packet is sent (outgoing);
- *	any other: it is received (incoming) on the interface that sin_zero
- *	names or, if it names none, on the one that has the address sin_addr.
- *	sin_port is the cookie, in host byte order: rules with a cookie up to
- *	this one do not divert the packet again. 0 makes it a fresh packet.
+ * Writing
+ * -------
+ * One write is one whole IP packet. The address that came with a packet, given
+ * back as it is, sends the packet on where it was taken, after the rule that
+ * took it. Otherwise:
+ *	no address, or 0.0.0.0, ::, ::ffff:0.0.0.0: the packet is sent
+ *	(outgoing);
+ *	any other: it is received (incoming) on the interface that sin_zero or
+ *	sin6_scope_id names or, if there is no such, on the one that has the
+ *	address.
+ * The port is the cookie, in host byte order: rules with a cookie up to this
+ * one do not divert the packet again. 0 makes it a fresh packet.
  *
- * Kernel and user space may both be told apart from a plain raw socket, which
- * the same socket() call yields while the module is not loaded, by
+ * A divert socket can be told from a plain raw socket, which the same socket()
+ * call yields while the module is not loaded, by
  *	getsockopt(fd, SOL_DIVERT, DIVERT_VERSION, &version, &len)
  * which then fails.
  *
