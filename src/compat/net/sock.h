@@ -5,6 +5,11 @@
 #include <linux/version.h>
 #include_next <net/sock.h>
 
+/* v5.19 renamed it. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(5, 19, 0)
+#define sock_recv_cmsgs	sock_recv_ts_and_drops
+#endif
+
 /* v6.18 hides how drops are counted. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 18, 0)
 static inline void divert_sk_drops_inc(struct sock *sk)
