@@ -159,21 +159,17 @@ void divert_leave(struct divert_net *dn, struct sk_buff *skb,
 	divert_pass(dn, skb, state, &resume, true);
 }
 
-/* Copies for the watchers; is there any? */
-static bool divert_watch(struct divert_net *dn, const struct divert_port *port,
+/* Copies for the watchers. */
+static void divert_watch(struct divert_net *dn, const struct divert_port *port,
 			 struct sk_buff *skb, const struct nf_hook_state *state,
 			 const struct divert_target *to)
 {
-	bool watched = false;
 	unsigned int i = 0;
 	struct sock *sk;
 
-	while ((sk = divert_port_watcher(port, &i, state))) {
-		watched = true;
+	while ((sk = divert_port_watcher(port, &i, state)))
 		if (divert_wanted(sk, skb))
 			divert_deliver_copy(dn, sk, skb, state, to);
-	}
-	return watched;
 }
 
 /* A copy was taken: the packet goes on at the next rule of its stage. Rules
@@ -185,11 +181,12 @@ static unsigned int divert_go_on(struct divert_net *dn, struct sk_buff *skb,
 {
 	resume->shown = true;
 	resume->cookie = cookie;
+	resume->looks++;
+	divert_resume_advance(dn, skb, state, resume);
 	/* Each look takes stack. Further rules have to wait for the next hook. */
-	if (resume->looks++ == DIVERT_LOOKS_MAX)
+	if (resume->looks > DIVERT_LOOKS_MAX)
 		return divert_pass(dn, skb, state, resume, true);
 
-	divert_resume_advance(dn, skb, state, resume);
 	divert_mark_show(&dn->conf, skb, cookie);
 	return divert_look_again(skb, state);
 }
@@ -200,7 +197,6 @@ static unsigned int divert_stage(struct divert_net *dn, struct sk_buff *skb,
 	const struct divert_port *port;
 	struct divert_resume resume;
 	struct divert_target to;
-	bool watched = false;
 	struct sock *sk;
 
 	divert_resume_read(dn, skb, state, &resume);
@@ -217,14 +213,13 @@ static unsigned int divert_stage(struct divert_net *dn, struct sk_buff *skb,
 		return divert_absent(dn, skb, state, &resume);
 
 	if (port->watchers)
-		watched = divert_watch(dn, port, skb, state, &to);
-
-	sk = divert_port_owner(port, skb, state);
-	if (!sk && !watched)
-		return divert_absent(dn, skb, state, &resume);
-	if (!sk)
+		divert_watch(dn, port, skb, state, &to);
+	if (!port->owners)
 		return divert_go_on(dn, skb, state, &resume, to.cookie);
 
+	sk = divert_port_owner(port, skb, state);
+	if (!sk)
+		return divert_absent(dn, skb, state, &resume);
 	if (!divert_wanted(sk, skb)) {
 		divert_count(dn, sk, DIVERT_STAT_PASSED);
 		return divert_pass(dn, skb, state, &resume, true);
