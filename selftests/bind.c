@@ -425,12 +425,14 @@ TEST_F(port, L1_shape_of_proc_net_raw)
 	unsigned int sl, address, port, state, tx, rx, uid, drops;
 	char line[256], link[64];
 	unsigned long inode;
+	int fields;
 
 	EXPECT_TRUE(proc_line(PORT, line, sizeof(line)));
-	ASSERT_EQ(9, sscanf(line,
-			    "%u: %x:%x %*x:%*x %x %x:%x %*x:%*x %*x %u %*u %lu %*d %*s %u",
-			    &sl, &address, &port, &state, &tx, &rx, &uid,
-			    &inode, &drops));
+	fields = sscanf(line,
+			"%u: %x:%x %*x:%*x %x %x:%x %*x:%*x %*x %u %*u %lu %*d %*s %u",
+			&sl, &address, &port, &state, &tx, &rx, &uid, &inode,
+			&drops);
+	ASSERT_EQ(9, fields);
 	EXPECT_EQ((unsigned int)PORT, sl);
 	EXPECT_EQ((unsigned int)PORT, port);
 	EXPECT_EQ(7U, state);

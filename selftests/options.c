@@ -203,7 +203,7 @@ static bool may_exist(int fd, int level, int name, bool setting)
 	       (name == IP_HDRINCL && !setting);
 }
 
-/* Set to nothing, to something small, to nonsense: what is looked at at all. */
+/* What options are set to: nothing, something small, nonsense. */
 static const __u8 fills[] = { 0x00, 0x01, 0xff };
 
 static void fill(int i)

@@ -279,7 +279,6 @@ TEST_F(incoming, R6_queued_when_device_goes)
 TEST_F(incoming, R3_forwarded_shows_where_it_came_from)
 {
 	struct sockaddr_in sin;
-	int here = ns_open();
 
 	ip_batch("link add d0 type dummy\n"
 		 "address add 10.1.0.1/24 dev d0\n"
@@ -296,7 +295,6 @@ TEST_F(incoming, R3_forwarded_shows_where_it_came_from)
 	EXPECT_EQ(63, got.ip.ttl);
 	EXPECT_EQ(INADDR_ANY, sin.sin_addr.s_addr);
 	EXPECT_STREQ("v0", (char *)sin.sin_zero);
-	close(here);
 }
 
 /* Locally made packets */

@@ -21,12 +21,16 @@ static struct packet packet, got;
 /* Two devices, d0 with 10.0.0.1/24 and d1 with 10.1.0.1/24; what d0 and d1
  * receive is seen by a capture on each.
  */
-FIXTURE(device)
-{
+struct devices {
 	int fd;
 	int rx;
 	int seen[2];
 	struct counters before;
+};
+
+FIXTURE(device)
+{
+	struct devices w;
 };
 
 FIXTURE_SETUP(device)
@@ -38,12 +42,12 @@ FIXTURE_SETUP(device)
 		 "link add d1 type dummy\n"
 		 "address add 10.1.0.1/24 dev d1\n"
 		 "link set d1 up\n");
-	self->fd = divert_socket();
-	self->rx = udp_open("0.0.0.0", 0);
-	self->seen[0] = capture_open("d0");
-	self->seen[1] = capture_open("d1");
+	self->w.fd = divert_socket();
+	self->w.rx = udp_open("0.0.0.0", 0);
+	self->w.seen[0] = capture_open("d0");
+	self->w.seen[1] = capture_open("d1");
 	packet_make(&packet, "10.0.0.2", "10.0.0.1", 10);
-	counters_read(&self->before);
+	counters_read(&self->w.before);
 }
 
 /* The way still works, for a packet that nothing is wrong with. */
@@ -52,39 +56,39 @@ FIXTURE_TEARDOWN(device)
 	struct sockaddr_in to = divert_address("10.0.0.1", 0, "d0");
 
 	packet_make(&packet, "10.0.0.2", "10.0.0.1", 10);
-	EXPECT_EQ(38, divert_write(self->fd, &packet, &to));
-	EXPECT_EQ(10, udp_receive(self->rx, got.data, 100));
-	EXPECT_EQ(38, capture_read(self->seen[0], &got, NULL, NULL));
-	EXPECT_FALSE(readable(self->rx));
+	EXPECT_EQ(38, divert_write(self->w.fd, &packet, &to));
+	EXPECT_EQ(10, udp_receive(self->w.rx, got.data, 100));
+	EXPECT_EQ(38, capture_read(self->w.seen[0], &got, NULL, NULL));
+	EXPECT_FALSE(readable(self->w.rx));
 }
 
 /* Write @packet; the device that receives it, or the error. */
-static int received_by(FIXTURE_DATA(device) *self, const char *address,
+static int received_by(struct devices *w, const char *address,
 		       const char *name)
 {
 	struct sockaddr_in to = divert_address(address, 0, name);
-	int i, err = divert_write(self->fd, &packet, &to);
+	int i, err = divert_write(w->fd, &packet, &to);
 
 	if (err < 0)
 		return err;
 	for (i = 0; i < 2; i++)
-		if (readable(self->seen[i]) &&
-		    capture_read(self->seen[i], &got, NULL, NULL) ==
+		if (readable(w->seen[i]) &&
+		    capture_read(w->seen[i], &got, NULL, NULL) ==
 		    packet.len && packet_equal(&packet, &got))
 			break;
 	/* Also to its end. */
-	udp_receive(self->rx, got.data, 100);
+	udp_receive(w->rx, got.data, 100);
 	return i;
 }
 
 TEST_F(device, W3_by_name)
 {
-	EXPECT_EQ(0, received_by(self, "10.0.0.1", "d0"));
-	EXPECT_EQ(1, received_by(self, "10.1.0.1", "d1"));
+	EXPECT_EQ(0, received_by(&self->w, "10.0.0.1", "d0"));
+	EXPECT_EQ(1, received_by(&self->w, "10.1.0.1", "d1"));
 	/* The name counts, not the address. */
-	EXPECT_EQ(1, received_by(self, "10.0.0.1", "d1"));
-	EXPECT_EQ(0, received_by(self, "192.0.2.1", "d0"));
-	EXPECT_EQ(4, counted_only(&self->before, "inject_in"));
+	EXPECT_EQ(1, received_by(&self->w, "10.0.0.1", "d1"));
+	EXPECT_EQ(0, received_by(&self->w, "192.0.2.1", "d0"));
+	EXPECT_EQ(4, counted_only(&self->w.before, "inject_in"));
 }
 
 TEST_F(device, W3_by_ifindex)
@@ -92,18 +96,18 @@ TEST_F(device, W3_by_ifindex)
 	char name[8];
 
 	snprintf(name, sizeof(name), "/%d", ifindex_of("d1"));
-	EXPECT_EQ(1, received_by(self, "10.0.0.1", name));
+	EXPECT_EQ(1, received_by(&self->w, "10.0.0.1", name));
 	snprintf(name, sizeof(name), "/%d", ifindex_of("d0"));
-	EXPECT_EQ(0, received_by(self, "192.0.2.1", name));
+	EXPECT_EQ(0, received_by(&self->w, "192.0.2.1", name));
 }
 
 TEST_F(device, W3_by_address)
 {
 	ip_batch("address add 10.1.0.9/24 dev d1\n");
-	EXPECT_EQ(0, received_by(self, "10.0.0.1", ""));
-	EXPECT_EQ(1, received_by(self, "10.1.0.1", ""));
+	EXPECT_EQ(0, received_by(&self->w, "10.0.0.1", ""));
+	EXPECT_EQ(1, received_by(&self->w, "10.1.0.1", ""));
 	/* Any of its addresses. */
-	EXPECT_EQ(1, received_by(self, "10.1.0.9", ""));
+	EXPECT_EQ(1, received_by(&self->w, "10.1.0.9", ""));
 }
 
 TEST_F(device, W3_by_zero_net_ifindex)
@@ -111,9 +115,9 @@ TEST_F(device, W3_by_zero_net_ifindex)
 	char address[16];
 
 	snprintf(address, sizeof(address), "0.0.0.%d", ifindex_of("d1"));
-	EXPECT_EQ(1, received_by(self, address, ""));
-	EXPECT_EQ(-EADDRNOTAVAIL, received_by(self, "0.0.0.200", ""));
-	EXPECT_EQ(-EADDRNOTAVAIL, received_by(self, "0.255.255.255", ""));
+	EXPECT_EQ(1, received_by(&self->w, address, ""));
+	EXPECT_EQ(-EADDRNOTAVAIL, received_by(&self->w, "0.0.0.200", ""));
+	EXPECT_EQ(-EADDRNOTAVAIL, received_by(&self->w, "0.255.255.255", ""));
 }
 
 TEST_F(device, W3_unknown_name_falls_to_address)
@@ -124,16 +128,16 @@ TEST_F(device, W3_unknown_name_falls_to_address)
 	int i;
 
 	for (i = 0; i < ARRAY_LEN(names); i++) {
-		EXPECT_EQ(1, received_by(self, "10.1.0.1", names[i])) {
+		EXPECT_EQ(1, received_by(&self->w, "10.1.0.1", names[i])) {
 			TH_LOG("%s", names[i]);
 		}
 		EXPECT_EQ(-EADDRNOTAVAIL,
-			  received_by(self, "192.0.2.1", names[i])) {
+			  received_by(&self->w, "192.0.2.1", names[i])) {
 			TH_LOG("%s", names[i]);
 		}
 	}
-	EXPECT_EQ(ARRAY_LEN(names), counted(&self->before, "inject_in"));
-	EXPECT_EQ(ARRAY_LEN(names), counted(&self->before, "eaddrnotavail"));
+	EXPECT_EQ(ARRAY_LEN(names), counted(&self->w.before, "inject_in"));
+	EXPECT_EQ(ARRAY_LEN(names), counted(&self->w.before, "eaddrnotavail"));
 }
 
 /* It may have been cut by whoever put it there. */
@@ -142,8 +146,8 @@ TEST_F(device, W3_eight_bytes_are_no_name)
 	ip_batch("link set d1 down\n"
 		 "link set d1 name eight888\n"
 		 "link set eight888 up\n");
-	EXPECT_EQ(0, received_by(self, "10.0.0.1", "eight888"));
-	EXPECT_EQ(-EADDRNOTAVAIL, received_by(self, "192.0.2.1", "eight888"));
+	EXPECT_EQ(0, received_by(&self->w, "10.0.0.1", "eight888"));
+	EXPECT_EQ(-EADDRNOTAVAIL, received_by(&self->w, "192.0.2.1", "eight888"));
 }
 
 /* A name ends at its zero: what follows is nobody's business. */
@@ -152,9 +156,9 @@ TEST_F(device, W3_garbage_after_name)
 	struct sockaddr_in to = divert_address("192.0.2.1", 0, "d0");
 
 	memset(to.sin_zero + 3, 0xa5, 5);
-	EXPECT_EQ(38, divert_write(self->fd, &packet, &to));
-	EXPECT_EQ(10, udp_receive(self->rx, got.data, 100));
-	EXPECT_EQ(38, capture_read(self->seen[0], &got, NULL, NULL));
+	EXPECT_EQ(38, divert_write(self->w.fd, &packet, &to));
+	EXPECT_EQ(10, udp_receive(self->w.rx, got.data, 100));
+	EXPECT_EQ(38, capture_read(self->w.seen[0], &got, NULL, NULL));
 }
 
 TEST_F(device, W3_neither_eaddrnotavail)
@@ -166,11 +170,11 @@ TEST_F(device, W3_neither_eaddrnotavail)
 	int i;
 
 	for (i = 0; i < ARRAY_LEN(addresses); i++)
-		EXPECT_EQ(-EADDRNOTAVAIL, received_by(self, addresses[i], ""));
+		EXPECT_EQ(-EADDRNOTAVAIL, received_by(&self->w, addresses[i], ""));
 	EXPECT_EQ(ARRAY_LEN(addresses),
-		  counted_only(&self->before, "eaddrnotavail"));
-	EXPECT_FALSE(readable(self->seen[0]));
-	EXPECT_FALSE(readable(self->rx));
+		  counted_only(&self->w.before, "eaddrnotavail"));
+	EXPECT_FALSE(readable(self->w.seen[0]));
+	EXPECT_FALSE(readable(self->w.rx));
 }
 
 TEST_F(device, W3_lower_device_eaddrnotavail)
@@ -178,14 +182,14 @@ TEST_F(device, W3_lower_device_eaddrnotavail)
 	ip_batch("link add br0 type bridge\n"
 		 "link set br0 up\n"
 		 "link set d1 master br0\n");
-	EXPECT_EQ(-EADDRNOTAVAIL, received_by(self, "192.0.2.1", "d1"));
-	EXPECT_EQ(-EADDRNOTAVAIL, received_by(self, "10.1.0.1", ""));
-	EXPECT_EQ(2, counted_only(&self->before, "eaddrnotavail"));
+	EXPECT_EQ(-EADDRNOTAVAIL, received_by(&self->w, "192.0.2.1", "d1"));
+	EXPECT_EQ(-EADDRNOTAVAIL, received_by(&self->w, "10.1.0.1", ""));
+	EXPECT_EQ(2, counted_only(&self->w.before, "eaddrnotavail"));
 
 	/* The bridge itself takes it. */
-	close(self->seen[1]);
-	self->seen[1] = capture_open("br0");
-	EXPECT_EQ(1, received_by(self, "192.0.2.1", "br0"));
+	close(self->w.seen[1]);
+	self->w.seen[1] = capture_open("br0");
+	EXPECT_EQ(1, received_by(&self->w, "192.0.2.1", "br0"));
 }
 
 TEST_F(device, W3_bond_slave_eaddrnotavail)
@@ -195,30 +199,30 @@ TEST_F(device, W3_bond_slave_eaddrnotavail)
 	ip_batch("link set d1 down\n"
 		 "link set d1 master bond0\n"
 		 "link set bond0 up\n");
-	EXPECT_EQ(-EADDRNOTAVAIL, received_by(self, "192.0.2.1", "d1"));
+	EXPECT_EQ(-EADDRNOTAVAIL, received_by(&self->w, "192.0.2.1", "d1"));
 
-	close(self->seen[1]);
-	self->seen[1] = capture_open("bond0");
-	EXPECT_EQ(1, received_by(self, "192.0.2.1", "bond0"));
+	close(self->w.seen[1]);
+	self->w.seen[1] = capture_open("bond0");
+	EXPECT_EQ(1, received_by(&self->w, "192.0.2.1", "bond0"));
 }
 
 TEST_F(device, W3_down_enetdown)
 {
 	ip_batch("link set d1 down\n");
-	EXPECT_EQ(-ENETDOWN, received_by(self, "10.1.0.1", "d1"));
-	EXPECT_EQ(-ENETDOWN, received_by(self, "10.1.0.1", ""));
-	EXPECT_EQ(2, counted_only(&self->before, "enetdown"));
+	EXPECT_EQ(-ENETDOWN, received_by(&self->w, "10.1.0.1", "d1"));
+	EXPECT_EQ(-ENETDOWN, received_by(&self->w, "10.1.0.1", ""));
+	EXPECT_EQ(2, counted_only(&self->w.before, "enetdown"));
 	ip_batch("link set d1 up\n");
 	/* The capture has been told of the end of its device. */
-	close(self->seen[1]);
-	self->seen[1] = capture_open("d1");
-	EXPECT_EQ(1, received_by(self, "10.1.0.1", "d1"));
+	close(self->w.seen[1]);
+	self->w.seen[1] = capture_open("d1");
+	EXPECT_EQ(1, received_by(&self->w, "10.1.0.1", "d1"));
 }
 
 TEST_F(device, W3_lo_down_enetdown)
 {
 	ip_batch("link set lo down\n");
-	EXPECT_EQ(-ENETDOWN, received_by(self, LOOP, "lo"));
+	EXPECT_EQ(-ENETDOWN, received_by(&self->w, LOOP, "lo"));
 	ip_batch("link set lo up\n");
 }
 
@@ -230,11 +234,11 @@ TEST_F(device, W3_in_order)
 
 	for (i = 0; i < 100; i++) {
 		packet_make(&packet, "10.0.0.2", "10.0.0.1", i);
-		ASSERT_EQ(28 + i, divert_write(self->fd, &packet, &to));
+		ASSERT_EQ(28 + i, divert_write(self->w.fd, &packet, &to));
 	}
 	for (i = 0; i < 100; i++) {
-		ASSERT_EQ(i, udp_receive(self->rx, got.data, 1000));
-		ASSERT_EQ(28 + i, capture_read(self->seen[0], &got, NULL,
+		ASSERT_EQ(i, udp_receive(self->w.rx, got.data, 1000));
+		ASSERT_EQ(28 + i, capture_read(self->w.seen[0], &got, NULL,
 					       NULL));
 	}
 }
@@ -261,13 +265,13 @@ TEST_F(device, W4_link_header)
 	int type;
 
 	device_address("d0", address);
-	EXPECT_EQ(38, divert_write(self->fd, &packet, &to));
-	EXPECT_EQ(38, capture_read(self->seen[0], &got, &eth, &type));
+	EXPECT_EQ(38, divert_write(self->w.fd, &packet, &to));
+	EXPECT_EQ(38, capture_read(self->w.seen[0], &got, &eth, &type));
 	EXPECT_EQ(0, memcmp(address, eth.h_dest, ETH_ALEN));
 	EXPECT_EQ(htons(ETH_P_IP), eth.h_proto);
 	EXPECT_EQ(PACKET_HOST, type);
 	EXPECT_TRUE(packet_equal(&packet, &got));
-	EXPECT_EQ(10, udp_receive(self->rx, got.data, 100));
+	EXPECT_EQ(10, udp_receive(self->w.rx, got.data, 100));
 }
 
 TEST_F(device, W4_bad_ip_checksum_is_dropped)
@@ -276,14 +280,14 @@ TEST_F(device, W4_bad_ip_checksum_is_dropped)
 
 	/* Without an error: it is as received. */
 	packet.ip.check ^= 0x1111;
-	EXPECT_EQ(38, divert_write(self->fd, &packet, &to));
-	EXPECT_EQ(38, capture_read(self->seen[0], &got, NULL, NULL));
-	EXPECT_EQ(1, counted_only(&self->before, "inject_in"));
+	EXPECT_EQ(38, divert_write(self->w.fd, &packet, &to));
+	EXPECT_EQ(38, capture_read(self->w.seen[0], &got, NULL, NULL));
+	EXPECT_EQ(1, counted_only(&self->w.before, "inject_in"));
 
 	packet_make(&packet, "10.0.0.2", "10.0.0.1", 11);
-	EXPECT_EQ(39, divert_write(self->fd, &packet, &to));
-	EXPECT_EQ(11, udp_receive(self->rx, got.data, 100));
-	EXPECT_EQ(39, capture_read(self->seen[0], &got, NULL, NULL));
+	EXPECT_EQ(39, divert_write(self->w.fd, &packet, &to));
+	EXPECT_EQ(11, udp_receive(self->w.rx, got.data, 100));
+	EXPECT_EQ(39, capture_read(self->w.seen[0], &got, NULL, NULL));
 }
 
 TEST_F(device, W4_l4_checksum_is_verified)
@@ -291,24 +295,24 @@ TEST_F(device, W4_l4_checksum_is_verified)
 	struct sockaddr_in to = divert_address("10.0.0.1", 0, "d0");
 
 	packet_udp(&packet)->check ^= 0x1111;
-	EXPECT_EQ(38, divert_write(self->fd, &packet, &to));
+	EXPECT_EQ(38, divert_write(self->w.fd, &packet, &to));
 	packet_make(&packet, "10.0.0.2", "10.0.0.1", 11);
-	EXPECT_EQ(39, divert_write(self->fd, &packet, &to));
-	EXPECT_EQ(11, udp_receive(self->rx, got.data, 100));
-	EXPECT_EQ(38, capture_read(self->seen[0], &got, NULL, NULL));
-	EXPECT_EQ(39, capture_read(self->seen[0], &got, NULL, NULL));
+	EXPECT_EQ(39, divert_write(self->w.fd, &packet, &to));
+	EXPECT_EQ(11, udp_receive(self->w.rx, got.data, 100));
+	EXPECT_EQ(38, capture_read(self->w.seen[0], &got, NULL, NULL));
+	EXPECT_EQ(39, capture_read(self->w.seen[0], &got, NULL, NULL));
 }
 
 /* Martians, were they received; programs write them all the same. */
 TEST_F(device, W4_source_of_this_host)
 {
 	packet_make(&packet, "10.0.0.1", "10.0.0.1", 10);
-	EXPECT_EQ(0, received_by(self, "10.0.0.1", "d0"));
+	EXPECT_EQ(0, received_by(&self->w, "10.0.0.1", "d0"));
 	packet_make(&packet, "10.1.0.1", "10.0.0.1", 10);
-	EXPECT_EQ(0, received_by(self, "10.0.0.1", "d0"));
+	EXPECT_EQ(0, received_by(&self->w, "10.0.0.1", "d0"));
 	packet_make(&packet, LOOP, "10.0.0.1", 10);
-	EXPECT_EQ(0, received_by(self, "10.0.0.1", "d0"));
-	EXPECT_FALSE(readable(self->rx));
+	EXPECT_EQ(0, received_by(&self->w, "10.0.0.1", "d0"));
+	EXPECT_FALSE(readable(self->w.rx));
 }
 
 TEST_F(device, W4_source_of_this_host_reaches_its_end)
@@ -319,9 +323,9 @@ TEST_F(device, W4_source_of_this_host_reaches_its_end)
 	for (i = 0; i < 2; i++) {
 		packet_make(&packet, i ? "10.1.0.1" : "10.0.0.1", "10.0.0.1",
 			    20 + i);
-		EXPECT_EQ(48 + i, divert_write(self->fd, &packet, &to));
-		EXPECT_EQ(20 + i, udp_receive(self->rx, got.data, 100));
-		EXPECT_EQ(48 + i, capture_read(self->seen[0], &got, NULL,
+		EXPECT_EQ(48 + i, divert_write(self->w.fd, &packet, &to));
+		EXPECT_EQ(20 + i, udp_receive(self->w.rx, got.data, 100));
+		EXPECT_EQ(48 + i, capture_read(self->w.seen[0], &got, NULL,
 					       NULL));
 	}
 }
@@ -331,12 +335,12 @@ TEST_F(device, W4_on_lo)
 	struct sockaddr_in to = divert_address(LOOP, 0, "lo");
 
 	packet_make(&packet, LOOP, LOOP, 10);
-	EXPECT_EQ(38, divert_write(self->fd, &packet, &to));
-	EXPECT_EQ(10, udp_receive(self->rx, got.data, 100));
+	EXPECT_EQ(38, divert_write(self->w.fd, &packet, &to));
+	EXPECT_EQ(10, udp_receive(self->w.rx, got.data, 100));
 	/* This host's other addresses are on lo, too. */
 	packet_make(&packet, "10.0.0.1", "10.1.0.1", 11);
-	EXPECT_EQ(39, divert_write(self->fd, &packet, &to));
-	EXPECT_EQ(11, udp_receive(self->rx, got.data, 100));
+	EXPECT_EQ(39, divert_write(self->w.fd, &packet, &to));
+	EXPECT_EQ(11, udp_receive(self->w.rx, got.data, 100));
 }
 
 TEST_F(device, W4_forwarded)
@@ -346,11 +350,11 @@ TEST_F(device, W4_forwarded)
 	sysctl_write("net/ipv4/ip_forward", "1");
 	ip_batch("neighbour add 10.1.0.2 lladdr 02:00:00:00:00:02 dev d1\n");
 	packet_make(&packet, "10.0.0.2", "10.1.0.2", 10);
-	EXPECT_EQ(38, divert_write(self->fd, &packet, &to));
-	EXPECT_EQ(38, capture_read(self->seen[1], &got, NULL, NULL));
+	EXPECT_EQ(38, divert_write(self->w.fd, &packet, &to));
+	EXPECT_EQ(38, capture_read(self->w.seen[1], &got, NULL, NULL));
 	EXPECT_EQ(63, got.ip.ttl);
 	EXPECT_TRUE(packet_valid(&got));
-	EXPECT_EQ(38, capture_read(self->seen[0], &got, NULL, NULL));
+	EXPECT_EQ(38, capture_read(self->w.seen[0], &got, NULL, NULL));
 }
 
 TEST_F(device, W4_meets_the_firewall)
@@ -364,9 +368,9 @@ TEST_F(device, W4_meets_the_firewall)
 		 "  iifname d0 udp dport %d counter name c\n"
 		 " }\n"
 		 "}\n", UDP_PORT);
-	EXPECT_EQ(38, divert_write(self->fd, &packet, &to));
-	EXPECT_EQ(10, udp_receive(self->rx, got.data, 100));
-	EXPECT_EQ(38, capture_read(self->seen[0], &got, NULL, NULL));
+	EXPECT_EQ(38, divert_write(self->w.fd, &packet, &to));
+	EXPECT_EQ(10, udp_receive(self->w.rx, got.data, 100));
+	EXPECT_EQ(38, capture_read(self->w.seen[0], &got, NULL, NULL));
 	EXPECT_EQ(1, nft_packets("c"));
 }
 
@@ -375,30 +379,30 @@ TEST_F(device, S7_ip_options_not_on_incoming)
 {
 	unsigned char nop[4] = { 1, 1, 1, 1 };
 
-	EXPECT_EQ(0, setsockopt(self->fd, SOL_IP, IP_OPTIONS, nop, 4));
-	EXPECT_EQ(0, received_by(self, "10.0.0.1", "d0"));
+	EXPECT_EQ(0, setsockopt(self->w.fd, SOL_IP, IP_OPTIONS, nop, 4));
+	EXPECT_EQ(0, received_by(&self->w, "10.0.0.1", "d0"));
 }
 
 /* Broadcast and multicast */
 
 static void expect_type(struct __test_metadata *_metadata,
-			FIXTURE_DATA(device) *self, const char *daddr, int type)
+			struct devices *w, const char *daddr, int type)
 {
 	struct sockaddr_in to = divert_address("10.0.0.1", 0, "d0");
 	int seen;
 
 	packet_make(&packet, "10.0.0.2", daddr, 10);
-	EXPECT_EQ(38, divert_write(self->fd, &packet, &to));
-	EXPECT_EQ(38, capture_read(self->seen[0], &got, NULL, &seen));
+	EXPECT_EQ(38, divert_write(w->fd, &packet, &to));
+	EXPECT_EQ(38, capture_read(w->seen[0], &got, NULL, &seen));
 	EXPECT_EQ(type, seen);
-	EXPECT_EQ(10, udp_receive(self->rx, got.data, 100));
+	EXPECT_EQ(10, udp_receive(w->rx, got.data, 100));
 }
 
 TEST_F(device, D13_broadcast)
 {
-	set_int(self->rx, SOL_SOCKET, SO_BROADCAST, 1);
-	expect_type(_metadata, self, "10.0.0.255", PACKET_BROADCAST);
-	expect_type(_metadata, self, "255.255.255.255", PACKET_BROADCAST);
+	set_int(self->w.rx, SOL_SOCKET, SO_BROADCAST, 1);
+	expect_type(_metadata, &self->w, "10.0.0.255", PACKET_BROADCAST);
+	expect_type(_metadata, &self->w, "255.255.255.255", PACKET_BROADCAST);
 }
 
 TEST_F(device, D13_multicast)
@@ -408,17 +412,17 @@ TEST_F(device, D13_multicast)
 		.imr_ifindex = ifindex_of("d0"),
 	};
 
-	EXPECT_EQ(0, setsockopt(self->rx, SOL_IP, IP_ADD_MEMBERSHIP, &group,
+	EXPECT_EQ(0, setsockopt(self->w.rx, SOL_IP, IP_ADD_MEMBERSHIP, &group,
 				sizeof(group)));
-	expect_type(_metadata, self, "239.1.1.1", PACKET_MULTICAST);
+	expect_type(_metadata, &self->w, "239.1.1.1", PACKET_MULTICAST);
 }
 
 /* On this link nobody would have sent that to everyone. */
 TEST_F(device, D13_broadcast_address_of_another_link)
 {
 	ip_batch("address add 10.3.0.1/24 broadcast + dev d1\n");
-	set_int(self->rx, SOL_SOCKET, SO_BROADCAST, 1);
-	expect_type(_metadata, self, "10.3.0.255", PACKET_HOST);
+	set_int(self->w.rx, SOL_SOCKET, SO_BROADCAST, 1);
+	expect_type(_metadata, &self->w, "10.3.0.255", PACKET_HOST);
 }
 
 /* Devices without link addresses */
@@ -432,8 +436,8 @@ TEST_F(device, W4_tun)
 	ip_batch("address add 10.2.0.1/24 dev t0\n"
 		 "link set t0 up\n");
 	packet_make(&packet, "10.2.0.2", "10.2.0.1", 10);
-	EXPECT_EQ(38, divert_write(self->fd, &packet, &to));
-	EXPECT_EQ(10, udp_receive(self->rx, got.data, 100));
+	EXPECT_EQ(38, divert_write(self->w.fd, &packet, &to));
+	EXPECT_EQ(10, udp_receive(self->w.rx, got.data, 100));
 }
 
 TEST_HARNESS_MAIN
