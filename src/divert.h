@@ -330,8 +330,6 @@ struct divert_resume {
 	bool	shown;
 	/** @last: this hook ends the stage */
 	bool	last;
-	/** @looks: times that the rules were run again for it in this hook */
-	u8	looks;
 	/** @cookie: rules up to this one are behind it; 0 = none */
 	u16	cookie;
 };
@@ -501,7 +499,7 @@ bool divert_hold_uses(const struct sk_buff *skb, const struct net_device *dev);
 bool divert_release(struct divert_net *dn, struct sk_buff *skb);
 int divert_hold_init(void);
 void divert_hold_exit(void);
-unsigned int divert_look_again(struct sk_buff *skb,
+unsigned int divert_look_again(const struct divert_net *dn, struct sk_buff *skb,
 			       const struct nf_hook_state *state);
 
 /* route.c, route6.c: outgoing packets */

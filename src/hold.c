@@ -12,6 +12,7 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter_ipv4.h>
 #include <net/inet_hashtables.h>
+#include <net/netfilter/nf_queue.h>
 #include <net/netns/netfilter.h>
 
 #include "divert.h"
@@ -40,9 +41,9 @@ static unsigned int divert_rules_index(const struct nf_hook_entries *entries)
 	return i;
 }
 
-/* Behind our own hook; others come and go, so its place is looked up. */
-static int divert_behind_index(const struct divert_net *dn,
-			       const struct nf_hook_entries *entries)
+/* Our own hook's place; others come and go, so it is looked up. */
+static int divert_own_index(const struct divert_net *dn,
+			    const struct nf_hook_entries *entries)
 {
 	unsigned int i;
 
@@ -50,29 +51,50 @@ static int divert_behind_index(const struct divert_net *dn,
 		return -ENOENT;
 	for (i = 0; i < entries->num_hook_entries; i++)
 		if (entries->hooks[i].priv == dn)
-			return i + 1;
+			return i;
 	return -ENOENT;
 }
 
 /**
  * divert_look_again() - let the rules of this hook see a packet once more
+ * @dn: namespace
  * @skb: packet
  * @state: the hook, ours, that it is in
  *
- * Then the packet goes on as if it had passed the hook. Called under RCU.
+ * Called under RCU. Not by nf_hook_slow(), which would go on past our hook: each
+ * look would take more of the stack, and who sent the packet would not learn
+ * that a rule has dropped it.
  *
- * Return: NF_STOLEN.
+ * Return: what the hooks between the first rules and us say; NF_ACCEPT: the
+ * packet is at our hook again.
  */
-unsigned int divert_look_again(struct sk_buff *skb,
+unsigned int divert_look_again(const struct divert_net *dn, struct sk_buff *skb,
 			       const struct nf_hook_state *state)
 {
 	const struct nf_hook_entries *entries = divert_hook_entries(state);
 	struct nf_hook_state again = *state;
+	int own = divert_own_index(dn, entries);
+	unsigned int verdict;
+	int i;
 
-	if (nf_hook_slow(skb, &again, entries,
-			 divert_rules_index(entries)) == 1)
-		again.okfn(again.net, again.sk, skb);
-	return NF_STOLEN;
+	if (own < 0)
+		return NF_ACCEPT;
+
+	for (i = divert_rules_index(entries); i < own; i++) {
+		verdict = nf_hook_entry_hookfn(&entries->hooks[i], skb, &again);
+		switch (verdict & NF_VERDICT_MASK) {
+		case NF_ACCEPT:
+			break;
+		case NF_QUEUE:
+			/* 1: nobody is there, and the rule says go on. */
+			if (nf_queue(skb, &again, i, verdict) != 1)
+				return NF_STOLEN;
+			break;
+		default:
+			return verdict;
+		}
+	}
+	return NF_ACCEPT;
 }
 
 /**
@@ -158,10 +180,10 @@ static void divert_resume_behind(struct divert_net *dn, struct sk_buff *skb,
 	local_bh_disable();
 	divert_leave(dn, skb, state);
 	entries = divert_hook_entries(state);
-	i = divert_behind_index(dn, entries);
+	i = divert_own_index(dn, entries);
 	if (i < 0)
 		kfree_skb(skb);
-	else if (nf_hook_slow(skb, state, entries, i) == 1)
+	else if (nf_hook_slow(skb, state, entries, i + 1) == 1)
 		state->okfn(state->net, state->sk, skb);
 	local_bh_enable();
 	rcu_read_unlock();

@@ -23,8 +23,6 @@
 /* After the chains that set marks there, before source NAT: */
 #define DIVERT_PRIORITY_OUT	(NF_IP_PRI_NAT_SRC - 1)
 
-#define DIVERT_LOOKS_MAX	8
-
 /* This much of mark field @mask, shifted down. */
 static u32 divert_field(u32 mark, u32 mask)
 {
@@ -181,18 +179,16 @@ static unsigned int divert_go_on(struct divert_net *dn, struct sk_buff *skb,
 {
 	resume->shown = true;
 	resume->cookie = cookie;
-	resume->looks++;
 	divert_resume_advance(dn, skb, state, resume);
-	/* Each look takes stack. Further rules have to wait for the next hook. */
-	if (resume->looks > DIVERT_LOOKS_MAX)
-		return divert_pass(dn, skb, state, resume, true);
-
 	divert_mark_show(&dn->conf, skb, cookie);
-	return divert_look_again(skb, state);
+	return divert_look_again(dn, skb, state);
 }
 
-static unsigned int divert_stage(struct divert_net *dn, struct sk_buff *skb,
-				 const struct nf_hook_state *state)
+/* One look at the mark. @behind: the rules up to this one are behind the packet;
+ * moved on if the rules have looked at it again, and it needs another look.
+ */
+static unsigned int divert_look(struct divert_net *dn, struct sk_buff *skb,
+				const struct nf_hook_state *state, u16 *behind)
 {
 	const struct divert_port *port;
 	struct divert_resume resume;
@@ -200,6 +196,7 @@ static unsigned int divert_stage(struct divert_net *dn, struct sk_buff *skb,
 	struct sock *sk;
 
 	divert_resume_read(dn, skb, state, &resume);
+	resume.cookie = max(resume.cookie, *behind);
 	if (!divert_mark_target(&dn->conf, skb->mark, &to))
 		return divert_pass(dn, skb, state, &resume, false);
 
@@ -214,28 +211,44 @@ static unsigned int divert_stage(struct divert_net *dn, struct sk_buff *skb,
 
 	if (port->watchers)
 		divert_watch(dn, port, skb, state, &to);
-	if (!port->owners)
-		return divert_go_on(dn, skb, state, &resume, to.cookie);
 
 	sk = divert_port_owner(port, skb, state);
-	if (!sk)
+	if (!sk && port->owners)
 		return divert_absent(dn, skb, state, &resume);
-	if (!divert_wanted(sk, skb)) {
+
+	if (sk && !divert_wanted(sk, skb)) {
 		divert_count(dn, sk, DIVERT_STAT_PASSED);
-		return divert_pass(dn, skb, state, &resume, true);
+		if (!port->watchers)
+			return divert_pass(dn, skb, state, &resume, true);
+		sk = NULL;
 	}
 
-	if (to.tee) {
-		divert_deliver_copy(dn, sk, skb, state, &to);
-		return divert_go_on(dn, skb, state, &resume, to.cookie);
-	}
-
-	if (!divert_deliver(dn, sk, skb, state, &to)) {
+	if (sk && !to.tee) {
+		if (divert_deliver(dn, sk, skb, state, &to))
+			return NF_STOLEN;
 		divert_count(dn, sk, DIVERT_STAT_PASSED);
 		divert_leave(dn, skb, state);
 		return NF_ACCEPT;
 	}
-	return NF_STOLEN;
+
+	if (sk)
+		divert_deliver_copy(dn, sk, skb, state, &to);
+	*behind = to.cookie;
+	return divert_go_on(dn, skb, state, &resume, to.cookie);
+}
+
+/* Each look takes the packet at least one rule further, so they end. */
+static unsigned int divert_stage(struct divert_net *dn, struct sk_buff *skb,
+				 const struct nf_hook_state *state)
+{
+	unsigned int verdict;
+	u16 behind = 0, last;
+
+	do {
+		last = behind;
+		verdict = divert_look(dn, skb, state, &behind);
+	} while (verdict == NF_ACCEPT && behind != last);
+	return verdict;
 }
 
 /* Frames that a bridge shows to IP (br_netfilter) are not IP packets of this

@@ -13,14 +13,14 @@
  *   there; it is compared, never followed.
  *
  * - A packet written to be sent has its route, and one that goes on after a
- *   copy was taken may have one. They carry the cookie in the last bytes of
- *   skb->cb, which IPv4 and IPv6 leave alone between hooks. These bytes may be
- *   anybody's leftovers, so they count only with the namespace's secret in
- *   them, in the stage they were made in, and for the protocol they were made
- *   for: what a tunnel wraps around the packet is another packet. A written
- *   packet's, which stay, count only while the hook's own state names a divert
- *   socket as the sender, too: that ends where the packet leaves the host or
- *   the namespace. The others are wiped at the end of the stage.
+ *   copy was taken may have one. They carry the cookie in skb->cb, behind what
+ *   IPv4 and IPv6 keep there. These bytes may be anybody's leftovers, so they
+ *   count only with the namespace's secret in them, in the stage they were made
+ *   in, and for the protocol they were made for: what a tunnel wraps around the
+ *   packet is another packet. A written packet's, which stay, count only while
+ *   the hook's own state names a divert socket as the sender, too: that ends
+ *   where the packet leaves the host or the namespace. The others are wiped at
+ *   the end of the stage.
  */
 
 #include <linux/netdevice.h>
@@ -36,16 +36,20 @@ struct divert_tag {
 	u8	protocol;
 	u8	written:1;	/* by a divert socket, to be sent */
 	u8	output:1;	/* stage */
-	u8	looks:4;	/* see struct divert_resume */
 };
 
-#define DIVERT_TAG_OFFSET	(sizeof_field(struct sk_buff, cb) - \
-				 sizeof(struct divert_tag))
+/* Behind what IP keeps there, before what segmentation writes (SKB_GSO_CB()):
+ * NFQUEUE takes large packets apart.
+ */
+#define DIVERT_TAG_OFFSET	24
+#define DIVERT_TAG_END		32
 
 static struct divert_tag *divert_tag(const struct sk_buff *skb)
 {
 	BUILD_BUG_ON(sizeof(struct inet_skb_parm) > DIVERT_TAG_OFFSET);
 	BUILD_BUG_ON(sizeof(struct inet6_skb_parm) > DIVERT_TAG_OFFSET);
+	BUILD_BUG_ON(DIVERT_TAG_OFFSET + sizeof(struct divert_tag) >
+		     DIVERT_TAG_END);
 
 	return (struct divert_tag *)(skb->cb + DIVERT_TAG_OFFSET);
 }
@@ -182,10 +186,8 @@ void divert_resume_read(const struct divert_net *dn, const struct sk_buff *skb,
 	};
 	if (md)
 		resume->cookie = md->u.port_info.port_id;
-	if (tag) {
+	if (tag)
 		resume->cookie = max(resume->cookie, tag->cookie);
-		resume->looks = tag->looks;
-	}
 }
 
 /**
@@ -207,7 +209,6 @@ void divert_resume_advance(const struct divert_net *dn, struct sk_buff *skb,
 		.protocol	= divert_ip_protocol(skb),
 		.written	= tag && tag->written,
 		.output		= divert_stage_is_output(state),
-		.looks		= resume->looks,
 	};
 }
 
