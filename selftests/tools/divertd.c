@@ -51,6 +51,8 @@ static const char usage[] =
 "  -l n      count packets longer than this\n"
 "  -m mark   set SO_MARK\n"
 "  -b name   set SO_BINDTODEVICE\n"
+"  -T        watch: read copies, write nothing back\n"
+"  -k        pass packets that are unread when the socket is closed\n"
 "  -U uid    become this user once the sockets are open and bound\n"
 "  -n n      end after so many packets\n"
 "  -q        no line for each packet\n"
@@ -73,6 +75,8 @@ struct options {
 	unsigned int	longest;
 	unsigned int	mark;
 	const char	*bound_dev;
+	bool		tee;
+	bool		keep;
 	unsigned int	uid;
 	unsigned long	count;
 	bool		quiet;
@@ -444,6 +448,22 @@ static void serve_packet(int reader, int writer)
 	write_packet(writer, len, &sin);
 }
 
+static void set_own_options(int fd)
+{
+	struct divert_limits limits = {
+		.size	= sizeof(limits),
+		.close	= DIVERT_POLICY_PASS,
+	};
+	int one = 1;
+
+	if (opt.tee &&
+	    setsockopt(fd, SOL_DIVERT, DIVERT_TEE, &one, sizeof(one)))
+		die("divertd: DIVERT_TEE");
+	if (opt.keep &&
+	    setsockopt(fd, SOL_DIVERT, DIVERT_LIMITS, &limits, sizeof(limits)))
+		die("divertd: DIVERT_LIMITS");
+}
+
 static int open_socket(void)
 {
 	int fd = socket(AF_INET, SOCK_RAW, IPPROTO_DIVERT);
@@ -461,6 +481,7 @@ static int open_socket(void)
 	    setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, opt.bound_dev,
 		       strlen(opt.bound_dev)))
 		die("divertd: SO_BINDTODEVICE");
+	set_own_options(fd);
 	return fd;
 }
 
@@ -531,7 +552,7 @@ static void parse_options(int argc, char **argv)
 {
 	int c;
 
-	while ((c = getopt(argc, argv, "di:ozc:urs:D:t:f:Cl:m:b:U:n:qR:")) != -1) {
+	while ((c = getopt(argc, argv, "di:ozc:urs:D:t:f:Cl:m:b:TkU:n:qR:")) != -1) {
 		switch (c) {
 		case 'd': opt.drop = true; break;
 		case 'i': opt.in = optarg; break;
@@ -548,6 +569,8 @@ static void parse_options(int argc, char **argv)
 		case 'l': opt.longest = number(optarg, PACKET_MAX); break;
 		case 'm': opt.mark = number(optarg, UINT32_MAX); break;
 		case 'b': opt.bound_dev = optarg; break;
+		case 'T': opt.tee = opt.drop = true; break;
+		case 'k': opt.keep = true; break;
 		case 'U': opt.uid = number(optarg, UINT32_MAX); break;
 		case 'n': opt.count = number(optarg, UINT32_MAX); break;
 		case 'q': opt.quiet = true; break;

@@ -1,0 +1,107 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# Packets that are watched on their way:
+#
+#	client c0 ─────── r0 router r1 ─────── s0 server
+#	                       │
+#	             watchers and daemons
+#
+# Proves that copies are taken once a rule and stage and stop nothing: forwarded packets, large
+# ones, those that wait in NFQUEUE in between.
+# TIMEOUT=180
+. "$(dirname "$(readlink -f "$0")")/lib.sh"
+. "$here/tools/traffic.sh"
+
+forwarded()
+{
+	divert_always "$router" prerouting 7000 100 ip protocol icmp
+	divert_always "$router" postrouting 7000 100 ip protocol icmp
+	divertd_start w "$router" 7000 -T
+	divertd_start v "$router" 7000 -T
+
+	check "T1 forwarded packets are watched: pings are answered" pings 5 "$client" 10.0.2.1
+	check "T1 forwarded packets are copied once on input" has_seen 10 w '^in .* ttl=64'
+	check "T1 forwarded packets are copied once on output" has_seen 10 w '^out .* ttl=63'
+	check "T1 forwarded packets are copied for each watcher" has_seen 20 v
+	check "T1 nothing else is copied" has_seen 20 w
+	check "L3 copies are counted" has_counted 40 teed "$router"
+}
+
+# All of a host's own chains have the rule.
+own()
+{
+	divert_always "$router" output 7000 100 icmp type echo-reply
+	divert_always "$router" postrouting 7000 100 icmp type echo-reply
+	divertd_start w "$router" 7000 -T
+
+	check "T1 a host's own packets are watched: pings are answered" \
+		pings 5 "$client" 10.0.1.2
+	check "T1 a host's own packets are copied once" has_seen 5 w '^out '
+}
+
+# Watched by one rule, diverted by the next, on input and on output.
+then_diverted()
+{
+	local hook
+	for hook in prerouting postrouting; do
+		divert_rule "$router" $hook 7000 100 ip protocol icmp
+		divert_rule "$router" $hook 7001 200 ip protocol icmp
+	done
+	divertd_start w "$router" 7000 -T
+	divertd_start d "$router" 7001
+
+	check "T1 watched, then diverted: pings are answered" pings 5 "$client" 10.0.2.1
+	check "T1 watched, then diverted: copied on input" has_seen 10 w '^in .* cookie=100 '
+	check "T1 watched, then diverted: copied on output" has_seen 10 w '^out .* cookie=100 '
+	check "T1 watched, then diverted: read on input" has_seen 10 d '^in .* cookie=200 '
+	check "T1 watched, then diverted: read on output" has_seen 10 d '^out .* cookie=200 '
+	check "T1 watched, then diverted: copied no more" has_seen 20 w
+}
+
+no_duplicates()	# NAME: no packet's line is there twice
+{
+	[ "$(seen "$1")" -gt 20 ] || return
+	! grep '^out ' "$tmp/$1" | sort | uniq -d | grep .
+}
+
+# What TCP sends in one piece is taken apart for the copy, and by NFQUEUE between the hooks.
+large()
+{
+	divert_always "$client" output 7000 100 tcp dport 5000
+	divert_always "$client" postrouting 7000 100 tcp dport 5000
+	divertd_start w "$client" 7000 -T -C -l 1500
+
+	check "T1 a transfer is watched" upload "$client" "$server" 10.0.2.1
+	check "T1 its packets are copied once each" no_duplicates w
+
+	add_rule "$client" wait out output -50 tcp dport 5000 queue num 0
+	nfqd_start "$client" 0
+	check "T1 a transfer is watched and waits in NFQUEUE" upload "$client" "$server" 10.0.2.1
+	check "T1 its packets are copied once each, taken apart or not" no_duplicates w
+	nfqd_stop
+	divertd_stop w
+	check "D5 copies are as on the wire" has_total w badip=0 badl4=0 long=0
+}
+
+# A rule that queues sees the packet once more after a copy: it has to go on from there.
+queued_again()
+{
+	divert_always "$router" prerouting 7000 100 icmp type echo-request meta mark 0
+	add_rule "$router" wait in prerouting -140 \
+		icmp type echo-request meta mark 0xffff0064 queue num 0
+	divertd_start w "$router" 7000 -T
+	nfqd_start "$router" 0
+
+	check "T1 packets that wait behind their copy pass" pings 5 "$client" 10.0.1.2
+	check "T1 packets that wait behind their copy were copied once" has_seen 5 w
+	nfqd_stop
+	check "T1 they did wait" grep -qx 'total accepted=5' "$tmp/nfqd"
+}
+
+make_file 1
+setup_routed
+run forwarded
+run own
+run then_diverted
+run large
+run queued_again
