@@ -231,9 +231,52 @@ TEST_F(tee, B5_shut_down_watcher)
 	shutdown(fd, SHUT_RD);
 	EXPECT_TRUE(goes_on(&self->way, 10));
 	EXPECT_TRUE(has_one(second, 10));
-	/* Nobody listens. */
 	shutdown(second, SHUT_RD);
-	udp_send(self->way.tx, LOOP, 10);
+	EXPECT_TRUE(goes_on(&self->way, 11));
+	EXPECT_EQ(0, counted(&self->way.before, "noport"));
+}
+
+static void bind_to_device(int fd, const char *name)
+{
+	if (setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, strlen(name)))
+		die("SO_BINDTODEVICE");
+}
+
+/* Watchers that do not look at this device do not make it anybody's loss. */
+TEST_F(tee, B5_watcher_of_another_device)
+{
+	int fd = watcher_open(PORT), second = watcher_open(PORT);
+
+	ip_batch("link add d0 type dummy\n");
+	bind_to_device(fd, "d0");
+	EXPECT_TRUE(goes_on(&self->way, 10));
+	EXPECT_TRUE(has_one(second, 10));
+	bind_to_device(second, "d0");
+	EXPECT_TRUE(goes_on(&self->way, 11));
+	EXPECT_FALSE(readable(fd));
+	bind_to_device(fd, "lo");
+	EXPECT_TRUE(goes_on(&self->way, 12));
+	EXPECT_TRUE(has_one(fd, 12));
+}
+
+/* What is not for the owner meets the rule for nobody, watched or not. */
+TEST_F(tee, S6_owner_of_another_device)
+{
+	struct loop loop = { divert_open(PORT), self->way.tx, self->way.rx };
+	int watcher = watcher_open(PORT);
+
+	ip_batch("link add d0 type dummy\n");
+	bind_to_device(loop.fd, "d0");
+	loop_send(&loop, 10);
+	EXPECT_EQ(1, counted(&self->way.before, "noport"));
+	EXPECT_TRUE(has_one(watcher, 10));
+	EXPECT_EQ(0, sysctl_write(DIVERT_SYSCTL("no_listener"), "accept"));
+	EXPECT_TRUE(goes_on(&self->way, 11));
+	EXPECT_TRUE(has_one(watcher, 11));
+
+	bind_to_device(loop.fd, "lo");
+	loop_send(&loop, 12);
+	EXPECT_TRUE(loop_pass(&loop, 12));
 	EXPECT_EQ(1, counted(&self->way.before, "noport"));
 }
 
