@@ -165,7 +165,7 @@ static struct divert_port *divert_port_with(const struct divert_port *old,
 	struct divert_port *port;
 
 	port = divert_port_alloc(owners + !watcher, watchers + watcher,
-				 GFP_KERNEL);
+				 GFP_KERNEL_ACCOUNT);
 	if (!port)
 		return NULL;
 
@@ -189,7 +189,7 @@ static struct divert_port *divert_port_without(const struct divert_port *old,
 
 	port = divert_port_alloc(old->owners - !watcher,
 				 old->watchers - watcher,
-				 GFP_KERNEL | __GFP_NOFAIL);
+				 GFP_KERNEL_ACCOUNT | __GFP_NOFAIL);
 	for (from = 0; from < old->owners + old->watchers; from++)
 		if (old->sk[from] != sk)
 			port->sk[to++] = old->sk[from];

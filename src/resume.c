@@ -59,7 +59,8 @@ static struct metadata_dst *divert_tag_make(struct divert_net *dn, u16 cookie)
 {
 	struct metadata_dst *md, *old;
 
-	md = metadata_dst_alloc(0, METADATA_HW_PORT_MUX, GFP_KERNEL);
+	md = metadata_dst_alloc(0, METADATA_HW_PORT_MUX,
+				GFP_KERNEL_ACCOUNT);
 	if (!md)
 		return ERR_PTR(-ENOBUFS);
 
