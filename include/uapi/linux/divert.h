@@ -19,7 +19,9 @@
  * cookie in its mark (defaults: port in bits 31-16, cookie in bits 15-0; see
  * net.divert.port_mask and net.divert.cookie_mask). A port field of zero is
  * not ours; a port field of all ones is what the kernel shows for a packet
- * that came from a divert socket, and cannot be bound (EADDRNOTAVAIL).
+ * that came from a divert socket, and cannot be bound (EADDRNOTAVAIL). Where a
+ * bit of net.divert.tee_mask is set too, a copy is diverted and the packet goes
+ * on.
  *
  * bind(2)
  * -------
@@ -140,8 +142,8 @@ enum divert_policy {
  * struct divert_limits - what a socket keeps queued
  *
  * SO_RCVBUF holds besides; it counts the memory that packets take, these count
- * packets. Packets already queued when a policy is set keep the one they were
- * queued under for old and close.
+ * packets. Copies are never passed. A packet is passed at @old or @close only
+ * if one of the two was DIVERT_POLICY_PASS already when it was queued.
  */
 struct divert_limits {
 	/** @size: sizeof(struct divert_limits); EINVAL if it is another */
@@ -150,8 +152,8 @@ struct divert_limits {
 	__u32	packets;
 	/** @bytes: at most so many bytes of packets; 0 = no limit */
 	__u64	bytes;
-	/** @age: packets queued for so many milliseconds are not kept; 0 = no
-	 * limit
+	/** @age: packets queued for so many milliseconds are not kept; at most
+	 * INT_MAX; 0 = no limit
 	 */
 	__u32	age;
 	/** @full: enum divert_policy for packets that find no room */
@@ -233,9 +235,10 @@ struct divert_stats {
  * struct divert_info - what the address cannot say of a packet
  *
  * All in host byte order. On reading, everything is filled in. On writing,
- * hook, family, iif, cookie and mark count and go before the address; oif
- * counts with DIVERT_INFO_OIF. What was read, written back as it is, sends the
- * packet on as its address would, with its mark.
+ * hook, iif, cookie and mark count and go before the address; oif counts with
+ * DIVERT_INFO_OIF. What was read, written back as it is beside the address,
+ * sends the packet on as the address alone would, with its mark. Without the
+ * address, a locally made packet loses the interface its sender was bound to.
  */
 struct divert_info {
 	/** @size: sizeof(struct divert_info); writing a shorter one, down to
@@ -244,7 +247,9 @@ struct divert_info {
 	__u32	size;
 	/** @flags: DIVERT_INFO_* */
 	__u32	flags;
-	/** @id: number of the packet in its namespace, from 1 */
+	/** @id: number in the namespace, from 1; each copy has its own, the
+	 * segments of one packet share it
+	 */
 	__u64	id;
 	/** @iif: ifindex of the receiving interface; 0 = made here */
 	__u32	iif;
@@ -260,10 +265,11 @@ struct divert_info {
 	__u16	port;
 	/** @cookie: the rule's; write: resume after this one, 0 = fresh */
 	__u16	cookie;
-	/** @vlan: VLAN tag (TCI) it was received with */
+	/** @vlan: VLAN tag (TCI) that it still has */
 	__u16	vlan;
-	/** @mark: the packet's mark as routing saw it; write: what routing sees
-	 * and, outside our bits, the firewall
+	/** @mark: the packet's mark as routing saw it; incoming: without our
+	 * bits. Write: outside our bits the packet's mark; outgoing: what
+	 * routing sees, all of it
 	 */
 	__u32	mark;
 	/** @hash: flow hash, the same in both directions */
@@ -272,8 +278,8 @@ struct divert_info {
 	__u32	len;
 	/** @frag_max: size of the largest fragment it came in */
 	__u32	frag_max;
-	/** @uid: user that owns the sender's socket, in the reader's user
-	 * namespace
+	/** @uid: user that owns the sender's socket, in the user namespace that
+	 * owns the network namespace
 	 */
 	__u32	uid;
 	/** @ct_mark: mark of the connection (conntrack) */
