@@ -29,9 +29,12 @@ manual_blocks()
 	$1 == ".EX" { start = 1 }' "$1"
 }
 
+# A whole program, or functions.
 compiles()
 {
-	cc -Wall -Werror -Iinclude/uapi -x c -o /dev/null "$1"
+	local only=-c
+	! grep -q '^int main' "$1" || only=
+	cc $only -Wall -Werror -Iinclude/uapi -x c -o /dev/null "$1"
 }
 
 # Where the example stands: "README.md 1".
