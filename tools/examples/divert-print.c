@@ -3,7 +3,7 @@
  * divert-print: print each packet that comes to a divert port, send it on.
  *
  * On the way it can change a text of the same length in TCP payload (where it
- * lies within one packet), or the TTL.
+ * lies within one packet), or the TTL. Packets are IPv4 or IPv6.
  */
 
 #include <arpa/inet.h>
@@ -13,6 +13,7 @@
 #include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/ip.h>
+#include <netinet/ip6.h>
 #include <netinet/tcp.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -27,7 +28,7 @@ static const char usage[] =
 	"usage: divert-print [--port N] [--rewrite OLD=NEW] [--ttl N] [--count N]\n"
 	"  --port N           divert port to bind, 1-65534 (default 8668)\n"
 	"  --rewrite OLD=NEW  replace OLD by NEW in TCP payload; equal lengths\n"
-	"  --ttl N            set the TTL to N, 1-255\n"
+	"  --ttl N            set the TTL (or hop limit) to N, 1-255\n"
 	"  --count N          end after N packets\n";
 
 static unsigned long port = 8668, ttl, count;
@@ -37,9 +38,12 @@ struct packet {
 	union {
 		unsigned char data[65535];
 		struct iphdr ip;
+		struct ip6_hdr ip6;
 	};
 	size_t len;
-	size_t header;		/* length of the IPv4 header, 0 if there is none */
+	size_t header;		/* length of all IP headers, 0 if there are none */
+	uint8_t protocol;	/* what comes then */
+	bool fragment;		/* only a part of it */
 	struct sockaddr_in address;
 };
 
@@ -71,6 +75,58 @@ static int open_socket(void)
 	err(1, "bind to port %lu", port);
 }
 
+static uint16_t get16(const unsigned char *p)
+{
+	return p[0] << 8 | p[1];
+}
+
+/* The kernel gives whole packets only; a daemon checks all the same. */
+static void parse4(struct packet *pk)
+{
+	if (pk->len < sizeof(pk->ip) || pk->ip.ihl < 5 ||
+	    pk->ip.ihl * 4u > pk->len)
+		return;
+
+	pk->header = pk->ip.ihl * 4;
+	pk->protocol = pk->ip.protocol;
+	pk->fragment = ntohs(pk->ip.frag_off) & (IP_MF | IP_OFFMASK);
+}
+
+static bool is_extension(uint8_t next)
+{
+	return next == IPPROTO_HOPOPTS || next == IPPROTO_ROUTING ||
+	       next == IPPROTO_FRAGMENT || next == IPPROTO_DSTOPTS ||
+	       next == IPPROTO_AH;
+}
+
+static void parse6(struct packet *pk)
+{
+	size_t at = sizeof(pk->ip6), len;
+	const unsigned char *ext;
+	uint8_t next;
+
+	if (pk->len < at)
+		return;
+
+	next = pk->ip6.ip6_nxt;
+	while (!pk->fragment && is_extension(next) && pk->len - at >= 8) {
+		ext = pk->data + at;
+		len = (ext[1] + 1) * 8;
+		if (next == IPPROTO_AH)
+			len = (ext[1] + 2) * 4;
+		if (next == IPPROTO_FRAGMENT) {
+			len = 8;
+			pk->fragment = get16(ext + 2) & ~6;
+		}
+		if (len > pk->len - at)
+			break;
+		next = ext[0];
+		at += len;
+	}
+	pk->header = at;
+	pk->protocol = next;
+}
+
 static void receive(int fd, struct packet *pk)
 {
 	socklen_t len = sizeof(pk->address);
@@ -83,39 +139,43 @@ static void receive(int fd, struct packet *pk)
 	if (n < 0)
 		err(1, "recvfrom");
 
-	/* The kernel gives whole packets only; a daemon checks all the same. */
 	pk->len = n;
 	pk->header = 0;
-	if (pk->len >= sizeof(pk->ip) && pk->ip.version == 4 &&
-	    pk->ip.ihl >= 5 && pk->ip.ihl * 4u <= pk->len)
-		pk->header = pk->ip.ihl * 4;
+	pk->fragment = false;
+	if (n && pk->ip.version == 4)
+		parse4(pk);
+	else if (n && pk->ip.version == 6)
+		parse6(pk);
 }
 
-static uint16_t get16(const unsigned char *p)
-{
-	return p[0] << 8 | p[1];
-}
-
-/* The Internet checksum over @len bytes, with @sum added, in network order. */
-static uint16_t checksum(const void *data, size_t len, uint32_t sum)
+/* The sum of 16-bit words that the Internet checksum is made of. */
+static uint32_t sum(const void *data, size_t len)
 {
 	const unsigned char *p = data;
+	uint32_t total = 0;
 
 	for (; len > 1; p += 2, len -= 2)
-		sum += get16(p);
-	if (len)
-		sum += p[0] << 8;
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return htons(~sum);
+		total += get16(p);
+	return len ? total + (p[0] << 8) : total;
+}
+
+static uint16_t fold(uint32_t total)
+{
+	while (total >> 16)
+		total = (total & 0xffff) + (total >> 16);
+	return total;
 }
 
 /* A packet that goes on as incoming must have the right header checksum. */
 static void set_ttl(struct packet *pk)
 {
+	if (pk->ip.version == 6) {
+		pk->ip6.ip6_hlim = ttl;
+		return;
+	}
 	pk->ip.ttl = ttl;
 	pk->ip.check = 0;
-	pk->ip.check = checksum(pk->data, pk->header, 0);
+	pk->ip.check = htons(~fold(sum(pk->data, pk->header)));
 }
 
 static bool rewrite(struct packet *pk)
@@ -123,11 +183,9 @@ static bool rewrite(struct packet *pk)
 	size_t room = pk->len - pk->header, len = strlen(old_text);
 	struct tcphdr *tcp = (struct tcphdr *)(pk->data + pk->header);
 	unsigned char *p, *end = pk->data + pk->len;
-	uint32_t pseudo;
-	int i;
+	uint16_t before, after;
 
-	if (pk->ip.protocol != IPPROTO_TCP ||
-	    ntohs(pk->ip.frag_off) & (IP_MF | IP_OFFMASK) ||
+	if (pk->protocol != IPPROTO_TCP || pk->fragment ||
 	    room < sizeof(*tcp) || tcp->doff < 5 || tcp->doff * 4u > room)
 		return false;
 
@@ -135,15 +193,14 @@ static bool rewrite(struct packet *pk)
 		   old_text, len);
 	if (!p)
 		return false;
+
+	before = fold(sum(tcp, room));
 	for (; p; p = memmem(p + len, end - p - len, old_text, len))
 		memcpy(p, new_text, len);
+	after = fold(sum(tcp, room));
 
-	/* TCP's checksum also covers protocol, length and both addresses. */
-	pseudo = IPPROTO_TCP + room;
-	for (i = 12; i < 20; i += 2)
-		pseudo += get16(pk->data + i);
-	tcp->check = 0;
-	tcp->check = checksum(tcp, room, pseudo);
+	/* The sum must be what it was; so this does for IPv4 and IPv6. */
+	tcp->check = htons(fold(ntohs(tcp->check) + before + (uint16_t)~after));
 	return true;
 }
 
@@ -160,13 +217,17 @@ static const char *interface(const struct sockaddr_in *address)
 	return zero;
 }
 
-static void print_end(const struct packet *pk, uint32_t ip, size_t port_at)
+static void print_end(const struct packet *pk, const void *ip, size_t port_at)
 {
-	struct in_addr addr = { .s_addr = ip };
+	bool ports = !pk->fragment && pk->len >= pk->header + 4 &&
+		     (pk->protocol == IPPROTO_TCP ||
+		      pk->protocol == IPPROTO_UDP);
+	bool v6 = pk->ip.version == 6;
+	char text[INET6_ADDRSTRLEN];
 
-	fputs(inet_ntoa(addr), stdout);
-	if ((pk->ip.protocol == IPPROTO_TCP || pk->ip.protocol == IPPROTO_UDP) &&
-	    pk->len >= pk->header + 4)
+	inet_ntop(v6 ? AF_INET6 : AF_INET, ip, text, sizeof(text));
+	printf(v6 && ports ? "[%s]" : "%s", text);
+	if (ports)
 		printf(":%u", get16(pk->data + pk->header + port_at));
 }
 
@@ -174,25 +235,28 @@ static void print(const struct packet *pk, bool changed)
 {
 	static const char * const names[256] = {
 		[IPPROTO_ICMP] = " icmp", [IPPROTO_TCP] = " tcp",
-		[IPPROTO_UDP] = " udp",
+		[IPPROTO_UDP] = " udp", [IPPROTO_ICMPV6] = " icmpv6",
 	};
-	const char *name = names[pk->ip.protocol];
+	const char *name = names[pk->protocol];
+	bool v6 = pk->ip.version == 6;
 
 	printf("%-3s %-4s cookie %u  ",
 	       pk->address.sin_addr.s_addr ? "in" : "out",
 	       interface(&pk->address), divert_cookie(&pk->address));
 	if (!pk->header) {
-		printf("%zu bytes, not IPv4\n", pk->len);
+		printf("%zu bytes, not IP\n", pk->len);
 		return;
 	}
-	print_end(pk, pk->ip.saddr, 0);
+	print_end(pk, pk->data + (v6 ? 8 : 12), 0);
 	fputs(" > ", stdout);
-	print_end(pk, pk->ip.daddr, 2);
+	print_end(pk, pk->data + (v6 ? 24 : 16), 2);
 	if (name)
 		fputs(name, stdout);
 	else
-		printf(" protocol %u", pk->ip.protocol);
-	printf(" %zu bytes%s\n", pk->len, changed ? ", rewritten" : "");
+		printf(" protocol %u", pk->protocol);
+	printf(" %zu bytes%s%s\n", pk->len,
+	       pk->fragment ? ", fragment" : "",
+	       changed ? ", rewritten" : "");
 }
 
 static void run(int fd)
