@@ -86,7 +86,7 @@ TRACE_EVENT(divert_drop,
 		__entry->reason = reason;
 	),
 
-	/* The numbers are places in /proc/net/stat/divert, counted from 0. */
+	/* The numbers are places in /proc/net/stat/divert; "diverted" is 0. */
 	TP_printk("netns=%u skbaddr=%p len=%u reason=%d",
 		  __entry->netns, __entry->skbaddr, __entry->len,
 		  __entry->reason)
