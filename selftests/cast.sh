@@ -8,6 +8,7 @@
 #
 # Proves that broadcast and multicast packets are diverted, come back as what they were, and leave
 # by the device they were meant for: the router has two, and routes them by neither.
+# TIMEOUT=240
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 . "$here/tools/traffic.sh"
 

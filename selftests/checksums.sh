@@ -8,7 +8,7 @@
 #
 # Proves that a daemon reads complete and valid checksums of UDP and SCTP, on output and on input
 # (veth carries packets to their receiver unfinished). TCP: scenarios/tcp.sh.
-# TIMEOUT=120
+# TIMEOUT=240
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 . "$here/tools/traffic.sh"
 

@@ -9,7 +9,7 @@
 # Proves that packets pass a daemon in both directions whatever device they come by, that the
 # address it reads leads back there, and that frames which are not this host's IP packets are left
 # alone. VLAN, bridge and lo with TCP: scenarios/tcp.sh. VRF: vrf.sh.
-# TIMEOUT=180
+# TIMEOUT=400
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 . "$here/tools/traffic.sh"
 

@@ -9,7 +9,7 @@
 # Proves that marks without a port of ours stay, that bits outside the masks stay also on packets
 # that are diverted, and that policy routing by them goes on working; and what becomes of marked
 # packets when the module is not there.
-# TIMEOUT=120
+# TIMEOUT=240
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 . "$here/tools/traffic.sh"
 

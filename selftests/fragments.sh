@@ -8,6 +8,7 @@
 #
 # Proves that a daemon reads whole packets, which are fragmented again when they leave, and
 # single fragments where net.divert.defrag is off and nothing else reassembles.
+# TIMEOUT=240
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 . "$here/tools/traffic.sh"
 

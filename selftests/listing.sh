@@ -6,6 +6,7 @@
 #
 # Proves that the first has the columns of /proc/net/raw, that its inode leads to the process, and
 # that both speak of their own namespace only.
+# TIMEOUT=240
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 . "$here/tools/traffic.sh"
 

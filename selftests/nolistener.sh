@@ -7,7 +7,7 @@
 # Proves that loading the module costs nobody a packet or a mark, what net.divert.no_listener does,
 # and that every packet is in a counter. The steps follow each other: a namespace cannot unlearn
 # that divert was used in it.
-# TIMEOUT=120
+# TIMEOUT=180
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 . "$here/tools/traffic.sh"
 

@@ -8,7 +8,7 @@
 #
 # Proves that what does not fit is dropped and counted, that other traffic does not notice, that
 # all goes on when the daemon does, and that the books balance.
-# TIMEOUT=120
+# TIMEOUT=180
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 . "$here/tools/traffic.sh"
 

@@ -8,7 +8,7 @@
 #
 # Proves that it can be removed whenever nobody holds a socket, under traffic that it would divert,
 # and that nothing is left behind (the runner also looks at the kernel's log).
-# TIMEOUT=300
+# TIMEOUT=600
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 . "$here/tools/traffic.sh"
 

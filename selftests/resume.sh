@@ -9,7 +9,7 @@
 # Proves that no rule gets a packet twice, that rules follow each other in order whatever lies
 # between write and hook, that the firewall is shown where a packet stands, and that nobody but a
 # divert socket can say so.
-# TIMEOUT=180
+# TIMEOUT=400
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 . "$here/tools/traffic.sh"
 

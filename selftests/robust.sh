@@ -9,7 +9,7 @@
 # Proves that devices, namespaces, daemons and the module itself may go while packets are queued,
 # written, or waiting in between; that the module stays while something needs it; and that
 # nothing is left behind then (the runner also looks at the kernel's log, and for references).
-# TIMEOUT=180
+# TIMEOUT=300
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 . "$here/tools/traffic.sh"
 

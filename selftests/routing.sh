@@ -10,7 +10,7 @@
 # (its sender's mark, its sender's device, the device it came from) leads to a table with a way.
 # Proves that packets go by this table also after a round trip through a daemon, at LOCAL_OUT and
 # at POST_ROUTING, and that without it they do not arrive: nothing leaks.
-# TIMEOUT=180
+# TIMEOUT=400
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 . "$here/tools/traffic.sh"
 

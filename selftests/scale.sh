@@ -5,7 +5,7 @@
 #	diverter, pinging itself through a daemon
 #
 # Proves that a packet costs the same, whether one port is bound or thousands.
-# TIMEOUT=180
+# TIMEOUT=300
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 . "$here/tools/traffic.sh"
 

@@ -8,7 +8,7 @@
 #
 # Proves for each way that packets arrive, that a daemon reads each packet once and no other, and
 # that the address it reads says direction and interface.
-# TIMEOUT=120
+# TIMEOUT=240
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 . "$here/tools/traffic.sh"
 

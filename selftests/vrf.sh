@@ -7,7 +7,7 @@
 #
 # Proves that each packet is still diverted once, whichever pass a rule means, and goes on inside
 # the VRF, to the router itself and through it. The main table leads nowhere.
-# TIMEOUT=120
+# TIMEOUT=180
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 . "$here/tools/traffic.sh"
 

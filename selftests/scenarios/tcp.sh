@@ -8,7 +8,7 @@
 #
 # Proves, for many ways a router may be set up, that every byte arrives, and that all a daemon
 # reads is as on the wire: no packet larger than the MTU, none with a wrong checksum.
-# TIMEOUT=400
+# TIMEOUT=900
 # shellcheck source=selftests/lib.sh
 . "$(dirname "$(readlink -f "$0")")/../lib.sh"
 # shellcheck source=selftests/tools/traffic.sh
