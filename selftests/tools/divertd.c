@@ -6,8 +6,8 @@
  * One line a packet, to standard output:
  *	in|out if=NAME cookie=N src=A dst=A proto=P sport=N dport=N len=N
  *	ttl=N id=N frag=whole|first|later
- * (ICMP: sport is the type, dport the code), "error NAME" for a write that
- * failed, and totals at the end:
+ * (ICMP: sport is the type, dport the code; IPv6: ttl is the hop limit, id the
+ * fragments'), "error NAME" for a write that failed, and totals at the end:
  *	total read=N written=N errors=N badip=N badl4=N long=N
  * NAME is "-" for a packet made on this host.
  */
@@ -17,7 +17,9 @@
 #include <getopt.h>
 #include <linux/divert.h>
 #include <net/if.h>
+#include <netinet/icmp6.h>
 #include <netinet/ip.h>
+#include <netinet/ip6.h>
 #include <netinet/ip_icmp.h>
 #include <netinet/tcp.h>
 #include <netinet/udp.h>
@@ -33,9 +35,11 @@
 
 #define PACKET_MAX	65535
 #define NAME_LEN	8
+#define SCOPE_OPAQUE	0x80000000	/* sin6_scope_id of a packet made here */
 
 static const char usage[] =
 "usage: divertd [options] port\n"
+"  -6        use AF_INET6 sockets\n"
 "  -d        drop: write nothing back\n"
 "  -i name   write as received on this interface\n"
 "  -o        write as outgoing\n"
@@ -43,9 +47,9 @@ static const char usage[] =
 "  -c n      write with this cookie\n"
 "  -u        write through a second socket that is not bound\n"
 "  -r        turn the packet round: its sender gets it back; answer pings\n"
-"  -s addr   write with this source address\n"
-"  -D addr   write with this destination address\n"
-"  -t n      write with this TTL\n"
+"  -s addr   write with this source address (packets of its family)\n"
+"  -D addr   write with this destination address (packets of its family)\n"
+"  -t n      write with this TTL or hop limit\n"
 "  -f n      write in fragments with n bytes of payload, a multiple of 8\n"
 "  -C        check checksums of what is read\n"
 "  -l n      count packets longer than this\n"
@@ -58,8 +62,14 @@ static const char usage[] =
 "  -q        no line for each packet\n"
 "  -R file   make this file once bound\n";
 
+struct ip_address {
+	uint8_t		bytes[sizeof(struct in6_addr)];
+	size_t		len;	/* 0: none */
+};
+
 struct options {
 	uint16_t	port;
+	int		family;
 	bool		drop;
 	const char	*in;
 	bool		out;
@@ -67,8 +77,8 @@ struct options {
 	int		cookie;
 	bool		unbound;
 	bool		turn;
-	struct in_addr	src;
-	struct in_addr	dst;
+	struct ip_address src;
+	struct ip_address dst;
 	int		ttl;
 	unsigned int	fragment;
 	bool		check;
@@ -83,7 +93,12 @@ struct options {
 	const char	*ready;
 };
 
-static struct options opt = { .cookie = -1, .ttl = -1, .longest = PACKET_MAX };
+static struct options opt = {
+	.family		= AF_INET,
+	.cookie		= -1,
+	.ttl		= -1,
+	.longest	= PACKET_MAX,
+};
 
 static struct {
 	unsigned long	read;
@@ -97,10 +112,32 @@ static struct {
 static volatile sig_atomic_t stop;
 
 /* Room for the largest packet, aligned for the structures laid over it. */
-static union {
+union packet {
 	struct ip	ip;
+	struct ip6_hdr	ip6;
 	uint8_t		bytes[PACKET_MAX + 1];
-} packet;
+};
+
+static union packet packet;
+
+/* Where in the packet that was read is what. */
+static struct {
+	bool		valid;		/* as long as its header says */
+	bool		ipv6;
+	uint8_t		protocol;
+	size_t		payload;	/* offset: behind all IP headers */
+	size_t		end;
+	uint32_t	id;
+	size_t		fragment;	/* offset in the packet that was cut */
+	bool		more;		/* fragments */
+} at;
+
+/* As read, and to write to: both families have the port at the same place. */
+union address {
+	struct sockaddr		sa;
+	struct sockaddr_in	in;
+	struct sockaddr_in6	in6;
+};
 
 static void die(const char *what)
 {
@@ -143,28 +180,153 @@ static uint32_t crc32c_add(uint32_t crc, const void *data, size_t len)
 	return crc;
 }
 
-/* Of the packet that was read. */
+/* Finding the way round in a packet */
+
+static bool locate4(size_t len)
+{
+	if (len < sizeof(packet.ip))
+		return false;
+
+	at.protocol = packet.ip.ip_p;
+	at.payload = packet.ip.ip_hl * 4;
+	at.end = ntohs(packet.ip.ip_len);
+	at.id = ntohs(packet.ip.ip_id);
+	at.fragment = (ntohs(packet.ip.ip_off) & IP_OFFMASK) * 8;
+	at.more = packet.ip.ip_off & htons(IP_MF);
+	return at.payload >= sizeof(packet.ip) && at.payload <= at.end;
+}
+
+/* The fragment header at the payload. */
+static void locate_fragment(void)
+{
+	struct ip6_frag header;
+
+	memcpy(&header, packet.bytes + at.payload, sizeof(header));
+	at.id = ntohl(header.ip6f_ident);
+	at.fragment = ntohs(header.ip6f_offlg & IP6F_OFF_MASK);
+	at.more = header.ip6f_offlg & IP6F_MORE_FRAG;
+}
+
+/* Goes past one extension header; false if it is none, or cut short. */
+static bool skip_extension(void)
+{
+	const uint8_t *p = packet.bytes + at.payload;
+	size_t len;
+
+	/* What comes in later fragments is payload, whatever it was. */
+	if (at.fragment || at.end - at.payload < 8)
+		return false;
+
+	switch (at.protocol) {
+	case IPPROTO_FRAGMENT:
+		len = sizeof(struct ip6_frag);
+		break;
+	case IPPROTO_AH:
+		len = (p[1] + 2) * 4;
+		break;
+	case IPPROTO_HOPOPTS:
+	case IPPROTO_ROUTING:
+	case IPPROTO_DSTOPTS:
+		len = (p[1] + 1) * 8;
+		break;
+	default:
+		return false;
+	}
+	if (len > at.end - at.payload)
+		return false;
+
+	if (at.protocol == IPPROTO_FRAGMENT)
+		locate_fragment();
+	at.protocol = p[0];
+	at.payload += len;
+	return true;
+}
+
+static bool locate6(size_t len)
+{
+	if (len < sizeof(packet.ip6))
+		return false;
+
+	at.ipv6 = true;
+	at.protocol = packet.ip6.ip6_nxt;
+	at.payload = sizeof(packet.ip6);
+	at.end = at.payload + ntohs(packet.ip6.ip6_plen);
+	if (at.end > len)
+		return false;
+
+	while (skip_extension())
+		;
+	return true;
+}
+
+/* Nothing is looked at, or changed, of a packet that is not valid. */
+static void locate(size_t len)
+{
+	memset(&at, 0, sizeof(at));
+	if (len && packet.bytes[0] >> 4 == 4)
+		at.valid = locate4(len);
+	else if (len && packet.bytes[0] >> 4 == 6)
+		at.valid = locate6(len);
+
+	if (at.end != len)
+		at.valid = false;
+	if (!at.valid) {
+		at.payload = 0;
+		at.end = 0;
+	}
+}
+
 static uint8_t *payload(void)
 {
-	return packet.bytes + packet.ip.ip_hl * 4;
+	return packet.bytes + at.payload;
 }
 
 static size_t payload_len(void)
 {
-	return ntohs(packet.ip.ip_len) - packet.ip.ip_hl * 4;
+	return at.end - at.payload;
 }
 
 static bool is_fragment(void)
 {
-	return packet.ip.ip_off & htons(IP_MF | IP_OFFMASK);
+	return at.fragment || at.more;
 }
+
+static size_t address_len(void)
+{
+	return at.ipv6 ? sizeof(struct in6_addr) : sizeof(struct in_addr);
+}
+
+static uint8_t *source(void)
+{
+	return at.ipv6 ? (uint8_t *)&packet.ip6.ip6_src :
+			 (uint8_t *)&packet.ip.ip_src;
+}
+
+static uint8_t *destination(void)
+{
+	return at.ipv6 ? (uint8_t *)&packet.ip6.ip6_dst :
+			 (uint8_t *)&packet.ip.ip_dst;
+}
+
+static uint8_t *ttl(void)
+{
+	return at.ipv6 ? &packet.ip6.ip6_hlim : &packet.ip.ip_ttl;
+}
+
+/* ICMP, of the packet's own family; the other one is just some protocol. */
+static bool is_icmp(void)
+{
+	return at.protocol == (at.ipv6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP);
+}
+
+/* The packet's checksums */
 
 static uint32_t pseudo_header(void)
 {
-	uint32_t sum = packet.ip.ip_p + payload_len();
+	uint32_t sum = at.protocol + payload_len();
 
-	sum = sum_add(sum, &packet.ip.ip_src, sizeof(packet.ip.ip_src));
-	return sum_add(sum, &packet.ip.ip_dst, sizeof(packet.ip.ip_dst));
+	sum = sum_add(sum, source(), address_len());
+	return sum_add(sum, destination(), address_len());
 }
 
 /* Where the checksum of a protocol is, or NULL. */
@@ -172,19 +334,15 @@ static uint16_t *l4_checksum(void)
 {
 	size_t offset;
 
-	switch (packet.ip.ip_p) {
-	case IPPROTO_TCP:
-		offset = offsetof(struct tcphdr, th_sum);
-		break;
-	case IPPROTO_UDP:
-		offset = offsetof(struct udphdr, uh_sum);
-		break;
-	case IPPROTO_ICMP:
+	if (is_icmp())
 		offset = offsetof(struct icmphdr, checksum);
-		break;
-	default:
+	else if (at.protocol == IPPROTO_TCP)
+		offset = offsetof(struct tcphdr, th_sum);
+	else if (at.protocol == IPPROTO_UDP)
+		offset = offsetof(struct udphdr, uh_sum);
+	else
 		return NULL;
-	}
+
 	if (payload_len() < offset + sizeof(uint16_t))
 		return NULL;
 	return (uint16_t *)(payload() + offset);
@@ -192,9 +350,15 @@ static uint16_t *l4_checksum(void)
 
 static uint16_t l4_sum(void)
 {
-	uint32_t sum = packet.ip.ip_p == IPPROTO_ICMP ? 0 : pseudo_header();
+	uint32_t sum = at.protocol == IPPROTO_ICMP ? 0 : pseudo_header();
 
 	return sum_fold(sum_add(sum, payload(), payload_len()));
+}
+
+/* UDP over IPv4 may do without; over IPv6 that is an error. */
+static bool l4_without_checksum(const uint16_t *field)
+{
+	return at.protocol == IPPROTO_UDP && !at.ipv6 && !*field;
 }
 
 static bool sctp_valid(void)
@@ -219,33 +383,39 @@ static bool l4_valid(void)
 
 	if (is_fragment())
 		return true;
-	if (packet.ip.ip_p == IPPROTO_SCTP)
+	if (at.protocol == IPPROTO_SCTP)
 		return sctp_valid();
-	if (!field || (packet.ip.ip_p == IPPROTO_UDP && !*field))
+	if (!field || l4_without_checksum(field))
 		return true;
+	if (at.protocol == IPPROTO_UDP && !*field)
+		return false;
 	return !l4_sum();
 }
 
-static void fix_ip_checksum(void)
+static uint16_t ip_sum(const union packet *of)
 {
-	packet.ip.ip_sum = 0;
-	packet.ip.ip_sum = sum_fold(sum_add(0, &packet.ip,
-					    packet.ip.ip_hl * 4));
+	return sum_fold(sum_add(0, of, of->ip.ip_hl * 4));
+}
+
+static void fix_ip_checksum(union packet *of)
+{
+	if (of->ip.ip_v != 4)
+		return;
+	of->ip.ip_sum = 0;
+	of->ip.ip_sum = ip_sum(of);
 }
 
 static void fix_checksums(void)
 {
 	uint16_t *field = l4_checksum();
 
-	fix_ip_checksum();
-	if (!field || is_fragment())
-		return;
-	if (packet.ip.ip_p == IPPROTO_UDP && !*field)
+	fix_ip_checksum(&packet);
+	if (!field || is_fragment() || l4_without_checksum(field))
 		return;
 
 	*field = 0;
 	*field = l4_sum();
-	if (packet.ip.ip_p == IPPROTO_UDP && !*field)
+	if (at.protocol == IPPROTO_UDP && !*field)
 		*field = 0xffff;
 }
 
@@ -257,8 +427,7 @@ static void examine(size_t len)
 		total.too_long++;
 	if (!opt.check)
 		return;
-	if (len < sizeof(packet.ip) || ntohs(packet.ip.ip_len) != len ||
-	    sum_fold(sum_add(0, &packet.ip, packet.ip.ip_hl * 4)))
+	if (!at.valid || (!at.ipv6 && ip_sum(&packet)))
 		total.bad_ip++;
 	else if (!l4_valid())
 		total.bad_l4++;
@@ -268,9 +437,11 @@ static const char *protocol_name(void)
 {
 	static char number[4];
 
-	switch (packet.ip.ip_p) {
+	switch (at.protocol) {
 	case IPPROTO_ICMP:
 		return "icmp";
+	case IPPROTO_ICMPV6:
+		return "icmpv6";
 	case IPPROTO_TCP:
 		return "tcp";
 	case IPPROTO_UDP:
@@ -278,7 +449,7 @@ static const char *protocol_name(void)
 	case IPPROTO_SCTP:
 		return "sctp";
 	default:
-		snprintf(number, sizeof(number), "%u", packet.ip.ip_p);
+		snprintf(number, sizeof(number), "%u", at.protocol);
 		return number;
 	}
 }
@@ -287,7 +458,7 @@ static const char *fragment_name(void)
 {
 	if (!is_fragment())
 		return "whole";
-	return packet.ip.ip_off & htons(IP_OFFMASK) ? "later" : "first";
+	return at.fragment ? "later" : "first";
 }
 
 /* Ports, or type and code. */
@@ -297,9 +468,9 @@ static void l4_numbers(unsigned int *a, unsigned int *b)
 
 	*a = 0;
 	*b = 0;
-	if (packet.ip.ip_off & htons(IP_OFFMASK) || payload_len() < 4)
+	if (at.fragment || payload_len() < 4)
 		return;
-	if (packet.ip.ip_p == IPPROTO_ICMP) {
+	if (is_icmp()) {
 		*a = p[0];
 		*b = p[1];
 	} else {
@@ -308,84 +479,146 @@ static void l4_numbers(unsigned int *a, unsigned int *b)
 	}
 }
 
-static void print_packet(const struct sockaddr_in *sin, size_t len)
+static bool is_incoming(const union address *from)
 {
-	char name[NAME_LEN + 1] = "";
-	char src[INET_ADDRSTRLEN], dst[INET_ADDRSTRLEN];
+	return from->sa.sa_family == AF_INET6 ?
+	       !IN6_IS_ADDR_UNSPECIFIED(&from->in6.sin6_addr) :
+	       from->in.sin_addr.s_addr;
+}
+
+/* Of the interface the packet was received on; @name stays empty for none. */
+static void interface_name(const union address *from, char name[IF_NAMESIZE])
+{
+	uint32_t scope = from->in6.sin6_scope_id;
+
+	if (from->sa.sa_family == AF_INET)
+		memcpy(name, from->in.sin_zero, NAME_LEN);
+	else if (scope && !(scope & SCOPE_OPAQUE))
+		if_indextoname(scope, name);
+}
+
+static void print_packet(const union address *from, size_t len)
+{
+	char name[IF_NAMESIZE] = "";
+	char src[INET6_ADDRSTRLEN], dst[INET6_ADDRSTRLEN];
+	int family = at.ipv6 ? AF_INET6 : AF_INET;
 	unsigned int sport, dport;
 
-	memcpy(name, sin->sin_zero, NAME_LEN);
-	inet_ntop(AF_INET, &packet.ip.ip_src, src, sizeof(src));
-	inet_ntop(AF_INET, &packet.ip.ip_dst, dst, sizeof(dst));
+	interface_name(from, name);
+	inet_ntop(family, source(), src, sizeof(src));
+	inet_ntop(family, destination(), dst, sizeof(dst));
 	l4_numbers(&sport, &dport);
-	printf("%s if=%s cookie=%u src=%s dst=%s proto=%s sport=%u dport=%u len=%zu ttl=%u id=%u frag=%s\n",
-	       sin->sin_addr.s_addr ? "in" : "out", name[0] ? name : "-",
-	       divert_cookie(sin), src, dst, protocol_name(), sport, dport, len,
-	       packet.ip.ip_ttl, ntohs(packet.ip.ip_id), fragment_name());
+	printf("%s if=%s cookie=%u src=%s dst=%s proto=%s sport=%u dport=%u ",
+	       is_incoming(from) ? "in" : "out", name[0] ? name : "-",
+	       divert_cookie(&from->in), src, dst, protocol_name(), sport,
+	       dport);
+	printf("len=%zu ttl=%u id=%u frag=%s\n", len, *ttl(), at.id,
+	       fragment_name());
 }
 
 /* Changing */
 
+static void swap(uint8_t *a, uint8_t *b, size_t len)
+{
+	uint8_t byte;
+
+	while (len--) {
+		byte = *a;
+		*a++ = *b;
+		*b++ = byte;
+	}
+}
+
 static void turn_round(void)
 {
-	struct in_addr src = packet.ip.ip_src;
 	uint8_t *p = payload();
-	uint8_t port[2];
 
-	packet.ip.ip_src = packet.ip.ip_dst;
-	packet.ip.ip_dst = src;
+	swap(source(), destination(), address_len());
 
-	if (packet.ip.ip_p == IPPROTO_ICMP && p[0] == ICMP_ECHO) {
-		p[0] = ICMP_ECHOREPLY;
-	} else if (packet.ip.ip_p == IPPROTO_TCP ||
-		   packet.ip.ip_p == IPPROTO_UDP) {
-		memcpy(port, p, 2);
-		memcpy(p, p + 2, 2);
-		memcpy(p + 2, port, 2);
-	}
+	if (at.fragment || payload_len() < 4)
+		return;
+	if (is_icmp() && p[0] == (at.ipv6 ? ICMP6_ECHO_REQUEST : ICMP_ECHO))
+		p[0] = at.ipv6 ? ICMP6_ECHO_REPLY : ICMP_ECHOREPLY;
+	else if (at.protocol == IPPROTO_TCP || at.protocol == IPPROTO_UDP)
+		swap(p, p + 2, 2);
+}
+
+/* Says whether it did. */
+static bool change_to(uint8_t *where, const struct ip_address *addr)
+{
+	if (addr->len != address_len())
+		return false;
+	memcpy(where, addr->bytes, addr->len);
+	return true;
 }
 
 static void change_packet(void)
 {
+	bool changed = opt.turn;
+
+	if (!at.valid)
+		return;
 	if (opt.turn)
 		turn_round();
-	if (opt.src.s_addr)
-		packet.ip.ip_src = opt.src;
-	if (opt.dst.s_addr)
-		packet.ip.ip_dst = opt.dst;
+	changed |= change_to(source(), &opt.src);
+	changed |= change_to(destination(), &opt.dst);
 	if (opt.ttl >= 0)
-		packet.ip.ip_ttl = opt.ttl;
+		*ttl() = opt.ttl;
 
-	if (opt.turn || opt.src.s_addr || opt.dst.s_addr)
+	if (changed)
 		fix_checksums();
 	else if (opt.ttl >= 0)
-		fix_ip_checksum();
+		fix_ip_checksum(&packet);
 }
 
-static void change_address(struct sockaddr_in *sin)
+static void change_address4(struct sockaddr_in *sin)
 {
-	if (opt.cookie >= 0)
-		divert_set_cookie(sin, opt.cookie);
-	if (opt.forget)
+	if (opt.forget || opt.out || opt.in)
 		memset(sin->sin_zero, 0, NAME_LEN);
-	if (opt.out) {
+	if (opt.out)
 		sin->sin_addr.s_addr = 0;
-		memset(sin->sin_zero, 0, NAME_LEN);
-	}
 	if (opt.in) {
 		sin->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-		memset(sin->sin_zero, 0, NAME_LEN);
 		strncpy((char *)sin->sin_zero, opt.in, NAME_LEN - 1);
 	}
 }
 
+static void change_address6(struct sockaddr_in6 *sin6)
+{
+	if (opt.forget || opt.out || opt.in) {
+		sin6->sin6_flowinfo = 0;
+		sin6->sin6_scope_id = 0;
+	}
+	if (opt.out)
+		sin6->sin6_addr = in6addr_any;
+	if (opt.in) {
+		sin6->sin6_addr = in6addr_loopback;
+		sin6->sin6_scope_id = if_nametoindex(opt.in);
+	}
+}
+
+static void change_address(union address *to)
+{
+	if (opt.cookie >= 0)
+		divert_set_cookie(&to->in, opt.cookie);
+	if (to->sa.sa_family == AF_INET6)
+		change_address6(&to->in6);
+	else
+		change_address4(&to->in);
+}
+
 /* Running */
 
-static void write_bytes(int fd, const void *bytes, size_t len,
-			const struct sockaddr_in *sin)
+static size_t address_size(void)
 {
-	ssize_t n = sendto(fd, bytes, len, 0, (const struct sockaddr *)sin,
-			   sizeof(*sin));
+	return opt.family == AF_INET6 ? sizeof(struct sockaddr_in6) :
+					sizeof(struct sockaddr_in);
+}
+
+static void write_bytes(int fd, const void *bytes, size_t len,
+			const union address *to)
+{
+	ssize_t n = sendto(fd, bytes, len, 0, &to->sa, address_size());
 
 	if (n == (ssize_t)len) {
 		total.written++;
@@ -395,57 +628,90 @@ static void write_bytes(int fd, const void *bytes, size_t len,
 	printf("error %s\n", n < 0 ? strerrorname_np(errno) : "short");
 }
 
-/* Of a packet that is not one already and whose header has no options. */
-static void write_fragments(int fd, const struct sockaddr_in *sin)
+/* Makes the header of one fragment, at @offset with @len bytes of payload; says
+ * how long it is.
+ */
+static size_t fragment_header4(union packet *piece, size_t offset, size_t len,
+			       bool more)
 {
-	struct ip header = packet.ip;
-	size_t len = payload_len(), at, n;
-	uint8_t *start;
+	piece->ip = packet.ip;
+	piece->ip.ip_len = htons(sizeof(piece->ip) + len);
+	piece->ip.ip_off = htons(offset / 8 | (more ? IP_MF : 0));
+	fix_ip_checksum(piece);
+	return sizeof(piece->ip);
+}
 
-	for (at = 0; at < len; at += n) {
-		n = len - at < opt.fragment ? len - at : opt.fragment;
-		packet.ip.ip_len = htons(sizeof(header) + n);
-		packet.ip.ip_off = htons(at / 8 |
-					 (at + n < len ? IP_MF : 0));
-		fix_ip_checksum();
-		start = packet.bytes + at;
-		memmove(start, &packet.ip, sizeof(header));
-		write_bytes(fd, start, sizeof(header) + n, sin);
-		packet.ip = header;
+static size_t fragment_header6(union packet *piece, size_t offset, size_t len,
+			       bool more)
+{
+	struct ip6_frag header = {
+		.ip6f_nxt	= at.protocol,
+		.ip6f_offlg	= htons(offset) | (more ? IP6F_MORE_FRAG : 0),
+		.ip6f_ident	= htonl(total.read),
+	};
+
+	piece->ip6 = packet.ip6;
+	piece->ip6.ip6_nxt = IPPROTO_FRAGMENT;
+	piece->ip6.ip6_plen = htons(sizeof(header) + len);
+	memcpy(piece->bytes + sizeof(piece->ip6), &header, sizeof(header));
+	return sizeof(piece->ip6) + sizeof(header);
+}
+
+static void write_fragments(int fd, const union address *to)
+{
+	static union packet piece;
+	size_t left, n, header, offset;
+
+	for (offset = 0; offset < payload_len(); offset += n) {
+		left = payload_len() - offset;
+		n = left < opt.fragment ? left : opt.fragment;
+		header = at.ipv6 ?
+			 fragment_header6(&piece, offset, n, n < left) :
+			 fragment_header4(&piece, offset, n, n < left);
+		memcpy(piece.bytes + header, payload() + offset, n);
+		write_bytes(fd, piece.bytes, header + n, to);
 	}
 }
 
-static void write_packet(int fd, size_t len, const struct sockaddr_in *sin)
+/* Those that are one already, or have options or extension headers, cannot. */
+static bool can_fragment(void)
 {
-	if (opt.fragment && len > sizeof(packet.ip) + opt.fragment)
-		write_fragments(fd, sin);
+	return at.valid && !is_fragment() &&
+	       at.payload == (at.ipv6 ? sizeof(packet.ip6) : sizeof(packet.ip));
+}
+
+static void write_packet(int fd, size_t len, const union address *to)
+{
+	if (opt.fragment && payload_len() > opt.fragment && can_fragment())
+		write_fragments(fd, to);
 	else
-		write_bytes(fd, packet.bytes, len, sin);
+		write_bytes(fd, packet.bytes, len, to);
 }
 
 static void serve_packet(int reader, int writer)
 {
-	struct sockaddr_in sin;
-	socklen_t sin_len = sizeof(sin);
+	union address from;
+	socklen_t from_len = sizeof(from);
 	ssize_t len;
 
-	len = recvfrom(reader, packet.bytes, PACKET_MAX, 0,
-		       (struct sockaddr *)&sin, &sin_len);
+	len = recvfrom(reader, packet.bytes, PACKET_MAX, 0, &from.sa,
+		       &from_len);
 	if (len < 0 && (errno == EINTR || errno == EAGAIN))
 		return;
 	if (len < 0)
 		die("divertd: recvfrom");
 
 	total.read++;
+	locate(len);
 	examine(len);
 	if (!opt.quiet)
-		print_packet(&sin, len);
+		print_packet(&from, len);
 	if (opt.drop)
 		return;
 
 	change_packet();
-	change_address(&sin);
-	write_packet(writer, len, &sin);
+	change_address(&from);
+	write_packet(writer, len, &from);
 }
 
 static void set_own_options(int fd)
@@ -466,7 +732,7 @@ static void set_own_options(int fd)
 
 static int open_socket(void)
 {
-	int fd = socket(AF_INET, SOCK_RAW, IPPROTO_DIVERT);
+	int fd = socket(opt.family, SOCK_RAW, IPPROTO_DIVERT);
 	int version;
 	socklen_t len = sizeof(version);
 
@@ -487,12 +753,10 @@ static int open_socket(void)
 
 static void bind_socket(int fd)
 {
-	struct sockaddr_in sin = {
-		.sin_family	= AF_INET,
-		.sin_port	= htons(opt.port),
-	};
+	union address self = { .sa.sa_family = opt.family };
 
-	if (bind(fd, (struct sockaddr *)&sin, sizeof(sin)))
+	self.in.sin_port = htons(opt.port);
+	if (bind(fd, &self.sa, address_size()))
 		die("divertd: bind");
 }
 
@@ -537,11 +801,15 @@ static unsigned long number(const char *text, unsigned long max)
 	return n;
 }
 
-static struct in_addr address(const char *text)
+static struct ip_address address(const char *text)
 {
-	struct in_addr addr;
+	struct ip_address addr;
 
-	if (inet_pton(AF_INET, text, &addr) != 1) {
+	if (inet_pton(AF_INET, text, addr.bytes) == 1) {
+		addr.len = sizeof(struct in_addr);
+	} else if (inet_pton(AF_INET6, text, addr.bytes) == 1) {
+		addr.len = sizeof(struct in6_addr);
+	} else {
 		fprintf(stderr, "divertd: bad address %s\n", text);
 		exit(2);
 	}
@@ -552,8 +820,9 @@ static void parse_options(int argc, char **argv)
 {
 	int c;
 
-	while ((c = getopt(argc, argv, "di:ozc:urs:D:t:f:Cl:m:b:TkU:n:qR:")) != -1) {
+	while ((c = getopt(argc, argv, "6di:ozc:urs:D:t:f:Cl:m:b:TkU:n:qR:")) != -1) {
 		switch (c) {
+		case '6': opt.family = AF_INET6; break;
 		case 'd': opt.drop = true; break;
 		case 'i': opt.in = optarg; break;
 		case 'o': opt.out = true; break;
