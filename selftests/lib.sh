@@ -22,22 +22,23 @@ tmp=$(mktemp -d)					# the test's own folder, removed at its end
 # --- results ---------------------------------------------------------------------------------
 
 _count=0 _failed=0 _skipped=0 _all_skipped=
+prefix=		# of all descriptions that follow
 
 ok()		# DESCRIPTION
 {
-	echo "ok $((++_count)) $*"
+	echo "ok $((++_count)) $prefix$*"
 }
 
 not_ok()	# DESCRIPTION
 {
 	_failed=$((_failed + 1))
-	echo "not ok $((++_count)) $*"
+	echo "not ok $((++_count)) $prefix$*"
 }
 
 skip()		# DESCRIPTION REASON: this one cannot be tested here
 {
 	_skipped=$((_skipped + 1))
-	echo "ok $((++_count)) $1 # SKIP $2"
+	echo "ok $((++_count)) $prefix$1 # SKIP $2"
 }
 
 skip_all()	# REASON: nothing of this test can be tested here

@@ -2,6 +2,46 @@
 # shellcheck shell=bash disable=SC2154
 # For tests that lead packets through daemons: rules, counters, daemons, pings. After lib.sh.
 
+# --- families --------------------------------------------------------------------------------
+
+# The same tests go over IPv4, unless a script says otherwise, and IPv6. What differs between the
+# families is in these variables; the topology must be there. Rules for IPv6 always name what they
+# divert: neighbours must still find each other.
+# shellcheck disable=SC2034 # for the tests
+use_family()	# ip|ip6
+{
+	family=$1
+	if [ "$family" = ip6 ]; then
+		prefix='6.2 '			# the contract's name for "the same for IPv6"
+		icmp=icmpv6			# in rules and in what a daemon writes
+		icmp_request=128 icmp_reply=129
+		any_ping='icmpv6 type { echo-request, echo-reply }'
+		ttl='ip6 hoplimit'		# in rules
+		is_fragment='exthdr frag exists'
+		header=40			# its length
+		loopback_at=::1
+		client_at=${client_ip6-}
+		router_client_at=${router_client_ip6-} router_server_at=${router_server_ip6-}
+		server_at=${server_ip6-}
+	else
+		prefix=
+		icmp=icmp
+		icmp_request=8 icmp_reply=0
+		any_ping='icmp type { echo-request, echo-reply }'
+		ttl='ip ttl'
+		is_fragment='ip frag-off & 0x3fff != 0'
+		header=20
+		loopback_at=127.0.0.1
+		client_at=${client_ip-}
+		router_client_at=${router_client_ip-} router_server_at=${router_server_ip-}
+		server_at=${server_ip-}
+	fi
+}
+
+family=ip
+# shellcheck disable=SC2034 # for the tests (FAMILIES=ip6: just that one)
+families=${FAMILIES-ip ip6}
+
 # --- rules -----------------------------------------------------------------------------------
 
 add_rule()	# NS TABLE CHAIN HOOK PRIORITY RULE...: in a base chain that is made if need be
@@ -9,9 +49,9 @@ add_rule()	# NS TABLE CHAIN HOOK PRIORITY RULE...: in a base chain that is made 
 	local ns=$1 table=$2 chain=$3 hook=$4 priority=$5
 	shift 5
 	in_ns "$ns" nft -f - <<-RULES
-		add table ip $table
-		add chain ip $table $chain { type filter hook $hook priority $priority; }
-		add rule ip $table $chain $*
+		add table $family $table
+		add chain $family $table $chain { type filter hook $hook priority $priority; }
+		add rule $family $table $chain $*
 	RULES
 }
 
@@ -39,13 +79,13 @@ watch()		# NS NAME HOOK PRIORITY [MATCH...]: count what passes there
 {
 	local ns=$1 name=$2 hook=$3 priority=$4
 	shift 4
-	in_ns "$ns" nft "add table ip watch; add counter ip watch $name"
+	in_ns "$ns" nft "add table $family watch; add counter $family watch $name"
 	add_rule "$ns" watch "$name" "$hook" "$priority" "$* counter name $name"
 }
 
 watched()	# NS NAME
 {
-	in_ns "$1" nft list counter ip watch "$2" | sed -n 's/.*packets \([0-9]*\).*/\1/p'
+	in_ns "$1" nft list counter "$family" watch "$2" | sed -n 's/.*packets \([0-9]*\).*/\1/p'
 }
 
 has_watched()	# N NS NAME
@@ -178,6 +218,23 @@ nfqd_stop()
 
 # --- TCP -------------------------------------------------------------------------------------
 
+# An address as socat has it: TCP4, TCP6 and so on, and the host with its port.
+_socat()	# PROTOCOL
+{
+	case $family in
+	ip) echo "${1}4" ;;
+	ip6) echo "${1}6" ;;
+	esac
+}
+
+_socat_to()	# PROTOCOL ADDRESS
+{
+	case $family in
+	ip) echo "${1}4:$2:5000" ;;
+	ip6) echo "${1}6:[$2]:5000" ;;
+	esac
+}
+
 make_file()	# MEBIBYTES: what is transferred
 {
 	head -c "$1M" /dev/urandom >"$tmp/sent"
@@ -197,10 +254,10 @@ upload()	# FROM TO ADDRESS [SECONDS]: to port 5000 there
 {
 	local receiver
 	rm -f "$tmp/received"
-	spawn "$2" timeout "${4-60}" socat -u TCP4-LISTEN:5000,reuseaddr "CREATE:$tmp/received"
+	spawn "$2" timeout "${4-60}" socat -u "$(_socat TCP)-LISTEN:5000,reuseaddr" "CREATE:$tmp/received"
 	receiver=$SPAWNED
 	wait_until 10 _listening "$2" &&
-		in_ns "$1" timeout "${4-60}" socat -u "OPEN:$tmp/sent,rdonly" "TCP4:$3:5000" &&
+		in_ns "$1" timeout "${4-60}" socat -u "OPEN:$tmp/sent,rdonly" "$(_socat_to TCP "$3")" &&
 		_received "$receiver" && return
 	stop "$receiver"
 	return 1
@@ -210,10 +267,10 @@ download()	# TO FROM ADDRESS [SECONDS]: the receiver connects
 {
 	local sender
 	rm -f "$tmp/received"
-	spawn "$2" timeout "${4-60}" socat -u "OPEN:$tmp/sent,rdonly" TCP4-LISTEN:5000,reuseaddr
+	spawn "$2" timeout "${4-60}" socat -u "OPEN:$tmp/sent,rdonly" "$(_socat TCP)-LISTEN:5000,reuseaddr"
 	sender=$SPAWNED
 	wait_until 10 _listening "$2" &&
-		in_ns "$1" timeout "${4-60}" socat -u "TCP4:$3:5000" "CREATE:$tmp/received" &&
+		in_ns "$1" timeout "${4-60}" socat -u "$(_socat_to TCP "$3")" "CREATE:$tmp/received" &&
 		_received "$sender" && return
 	stop "$sender"
 	return 1
