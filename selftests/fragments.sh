@@ -7,25 +7,38 @@
 #	               daemon, on input or output
 #
 # Proves that a daemon reads whole packets, which are fragmented again when they leave, and
-# single fragments where net.divert.defrag is off and nothing else reassembles.
+# single fragments where net.divert.defrag is off and nothing else reassembles; over IPv4 and IPv6.
 # TIMEOUT=240
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 . "$here/tools/traffic.sh"
 
-fragments='ip frag-off & 0x3fff != 0'
+# Pings of 4000 bytes are three fragments each. IPv6 has a header for them, with 8 bytes.
+use_lengths()
+{
+	local cut
 
-# Pings of 4000 bytes are three fragments each.
+	if [ "$family" = ip6 ]; then
+		header_of_fragments=48
+	else
+		header_of_fragments=20
+	fi
+	cut=$(((1500 - header_of_fragments) / 8 * 8))
+	whole_length=$((header + 4008))
+	full_length=$((header_of_fragments + cut))
+	last_length=$((header_of_fragments + 4008 - 2 * cut))
+}
+
 whole()
 {
 	local hook=$1 direction=$2
 
-	divert_rule "$router" "$hook" 7000 100 icmp type echo-request
-	watch "$server" fragments prerouting -450 "$fragments"
+	divert_rule "$router" "$hook" 7000 100 "$icmp" type echo-request
+	watch "$server" fragments prerouting -450 "$is_fragment"
 	divertd_start d "$router" 7000 -C
 
-	check "D6 $hook: large pings are answered" pings 3 "$client" 10.0.2.1 -s 4000
+	check "D6 $hook: large pings are answered" pings 3 "$client" "$server_at" -s 4000
 	check "D6 $hook: each is read once and whole" \
-		has_seen 3 d "^$direction .* len=4028 .*frag=whole"
+		has_seen 3 d "^$direction .* len=$whole_length .*frag=whole"
 	check "D6 $hook: nothing else is read" has_seen 3 d
 	check "D6 $hook: they leave as fragments" has_watched 9 "$server" fragments
 	divertd_stop d
@@ -37,13 +50,13 @@ whole()
 single()
 {
 	in_ns "$router" sysctl -qw net.divert.defrag=0
-	divert_rule "$router" prerouting 7000 100 ip daddr 10.0.2.1
-	watch "$server" fragments prerouting -450 "$fragments"
+	divert_rule "$router" prerouting 7000 100 "$family" daddr "$server_at"
+	watch "$server" fragments prerouting -450 "$is_fragment"
 	divertd_start d "$router" 7000 -C
 
-	check "D6 defrag=0: large pings are answered" pings 3 "$client" 10.0.2.1 -s 4000
-	check "D6 defrag=0: first fragments are read" has_seen 3 d 'len=1500 .*frag=first'
-	check "D6 defrag=0: later fragments are read" has_seen 6 d 'len=(1500|1068) .*frag=later'
+	check "D6 defrag=0: large pings are answered" pings 3 "$client" "$server_at" -s 4000
+	check "D6 defrag=0: first fragments are read" has_seen 3 d "len=$full_length .*frag=first"
+	check "D6 defrag=0: later fragments are read" has_seen 6 d "len=($full_length|$last_length) .*frag=later"
 	check "D6 defrag=0: nothing else is read" has_seen 9 d
 	check "C3 written fragments go on as fragments" has_watched 9 "$server" fragments
 	divertd_stop d
@@ -55,12 +68,12 @@ single()
 single_turned()
 {
 	in_ns "$router" sysctl -qw net.divert.defrag=0
-	divert_rule "$router" prerouting 7000 100 ip daddr 10.0.2.1
-	watch "$router" untouched forward 0 ip daddr 10.0.2.1
-	watch "$server" fragments prerouting -450 "$fragments"
+	divert_rule "$router" prerouting 7000 100 "$family" daddr "$server_at"
+	watch "$router" untouched forward 0 "$family" daddr "$server_at"
+	watch "$server" fragments prerouting -450 "$is_fragment"
 	divertd_start d "$router" 7000 -o
 
-	check "C3 fragments written as outgoing arrive" pings 3 "$client" 10.0.2.1 -s 4000
+	check "C3 fragments written as outgoing arrive" pings 3 "$client" "$server_at" -s 4000
 	check "C3 fragments written as outgoing leave as they were" \
 		has_watched 9 "$server" fragments
 	check "C3 none went another way" has_watched 0 "$router" untouched
@@ -71,32 +84,68 @@ single_turned()
 tracked()
 {
 	in_ns "$router" sysctl -qw net.divert.defrag=0
-	divert_rule "$router" prerouting 7000 100 icmp type echo-request
+	divert_rule "$router" prerouting 7000 100 "$icmp" type echo-request
 	add_rule "$router" track fresh prerouting 0 ct state new counter
 	divertd_start d "$router" 7000
 
 	check "D6 defrag=0 with connection tracking: large pings are answered" \
-		pings 3 "$client" 10.0.2.1 -s 4000
+		pings 3 "$client" "$server_at" -s 4000
 	check "D6 defrag=0 with connection tracking: each is read once and whole" \
-		has_seen 3 d 'len=4028 .*frag=whole'
+		has_seen 3 d "len=$whole_length .*frag=whole"
 	in_ns "$router" sysctl -qw net.divert.defrag=1
 }
 
 # A namespace that does not use divert loses nothing.
 before_use()
 {
-	watch "$router" fragments prerouting -101 "$fragments"
+	watch "$router" fragments prerouting -101 "$is_fragment"
 
 	check "D6 without a divert socket large pings are answered" \
-		pings 1 "$client" 10.0.2.1 -s 4000
+		pings 1 "$client" "$server_at" -s 4000
 	check "D6 without a divert socket fragments stay fragments" \
 		has_watched 6 "$router" fragments
 }
 
+# Each direction has a daemon of its own, which gets whole packets and gives whole ones back.
+both_directions()
+{
+	divert_rule "$router" prerouting 7000 100 "$icmp" type echo-request
+	divert_rule "$router" prerouting 7001 100 "$icmp" type echo-reply
+	watch "$client" fragments prerouting -450 "$is_fragment"
+	watch "$server" fragments prerouting -450 "$is_fragment"
+	divertd_start request "$router" 7000 -C
+	divertd_start reply "$router" 7001 -C
+
+	check "D6 both directions: large pings are answered" pings 3 "$client" "$server_at" -s 4000
+	check "D6 both directions: requests are read once and whole" \
+		has_seen 3 request "^in if=r0 .* len=$whole_length .*frag=whole"
+	check "D6 both directions: replies are read once and whole" \
+		has_seen 3 reply "^in if=r1 .* len=$whole_length .*frag=whole"
+	check "D6 both directions: requests leave as fragments" has_watched 9 "$server" fragments
+	check "D6 both directions: replies leave as fragments" has_watched 9 "$client" fragments
+	divertd_stop
+	check "D6 both directions: the requests are valid" has_total request badip=0 badl4=0 errors=0
+	check "D6 both directions: the replies are valid" has_total reply badip=0 badl4=0 errors=0
+}
+
+all()
+{
+	use_lengths
+	run whole prerouting in
+	run whole postrouting out
+	run both_directions
+	run single
+	run single_turned
+	run tracked
+}
+
 setup_routed
-run before_use
-run whole prerouting in
-run whole postrouting out
-run single
-run single_turned
-run tracked
+# Divert is used from the first socket on, for both families.
+for family in $families; do
+	use_family "$family"
+	run before_use
+done
+for family in $families; do
+	use_family "$family"
+	all
+done
