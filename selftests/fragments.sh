@@ -8,7 +8,7 @@
 #
 # Proves that a daemon reads whole packets, which are fragmented again when they leave, and
 # single fragments where net.divert.defrag is off and nothing else reassembles; over IPv4 and IPv6.
-# TIMEOUT=240
+# TIMEOUT=480
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 . "$here/tools/traffic.sh"
 
