@@ -2,6 +2,7 @@
 /* What the tests of the socket share; see divert_test.h. */
 
 #include <fcntl.h>
+#include <linux/bpf.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/if_ether.h>
@@ -474,6 +475,22 @@ int udp_receive(int fd, void *data, int size)
 		return -ETIMEDOUT;
 	len = recv(fd, data, size, MSG_DONTWAIT);
 	return len < 0 ? -errno : len;
+}
+
+int bpf_return(int value)
+{
+	struct bpf_insn code[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .imm = value },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	union bpf_attr attr = {
+		.prog_type = BPF_PROG_TYPE_SOCKET_FILTER,
+		.insns = (unsigned long)code,
+		.insn_cnt = ARRAY_LEN(code),
+		.license = (unsigned long)"GPL",
+	};
+
+	return syscall(SYS_bpf, BPF_PROG_LOAD, &attr, sizeof(attr));
 }
 
 /* IPv4 UDP, whatever else the devices' IPv6 has to say. */

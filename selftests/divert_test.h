@@ -124,6 +124,8 @@ int udp_open(const char *address, __u32 mark);
 void udp_send(int fd, const char *address, int payload);
 /* Payload of the next packet within the deadline. */
 int udp_receive(int fd, void *data, int size);
+/* An extended BPF program for sockets that returns this; -1 if there is none. */
+int bpf_return(int value);
 /* A socket that sees all IPv4 UDP of a device, link header and all. */
 int capture_open(const char *dev);
 /* The next UDP packet to UDP_PORT; link header and type if not NULL. */
