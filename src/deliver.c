@@ -20,7 +20,10 @@ struct divert_delivery {
 	struct divert_info		info;	/* if it informs */
 	bool				informs;
 	bool				copy;	/* the packet itself goes on */
-	bool				holds;	/* it may have to go on later */
+	/* For the packet, not its copy; enum divert_policy */
+	u8				full;
+	u8				old;
+	u8				close;
 };
 
 /**
@@ -62,10 +65,10 @@ static void divert_skb_destruct(struct sk_buff *skb)
 	sock_rfree(skb);
 }
 
-static bool divert_sock_holds(const struct divert_sock *ds)
+/* May the packet have to go on later? */
+static bool divert_holds(const struct divert_delivery *d)
 {
-	return READ_ONCE(ds->limits.old) == DIVERT_POLICY_PASS ||
-	       READ_ONCE(ds->limits.close) == DIVERT_POLICY_PASS;
+	return d->old == DIVERT_POLICY_PASS || d->close == DIVERT_POLICY_PASS;
 }
 
 /* Each packet of a segmented one has its own, as each may go its own way. */
@@ -73,7 +76,7 @@ static struct divert_extra *divert_extra_make(const struct divert_delivery *d)
 {
 	struct divert_extra *extra;
 
-	if (!d->informs && !d->holds)
+	if (!d->informs && !divert_holds(d))
 		return NULL;
 
 	extra = kzalloc(sizeof(*extra), GFP_ATOMIC);
@@ -81,6 +84,8 @@ static struct divert_extra *divert_extra_make(const struct divert_delivery *d)
 		return ERR_PTR(-ENOMEM);
 	if (d->informs)
 		extra->info = d->info;
+	extra->old = d->old;
+	extra->close = d->close;
 	return extra;
 }
 
@@ -96,7 +101,7 @@ static bool divert_adopt(const struct divert_delivery *d, struct sk_buff *skb)
 	if (IS_ERR(extra))
 		return false;
 
-	if (d->holds)
+	if (divert_holds(d))
 		divert_hold(extra, skb, d->state);
 	if (!extra || !extra->held)
 		divert_detach(skb);
@@ -112,12 +117,24 @@ static bool divert_adopt(const struct divert_delivery *d, struct sk_buff *skb)
 	return true;
 }
 
+/* There was room for a part of what has been segmented. */
+static void divert_queue_full(const struct divert_delivery *d,
+			      struct sk_buff *skb)
+{
+	if (d->full == DIVERT_POLICY_PASS) {
+		divert_count(d->dn, d->sk, DIVERT_STAT_PASSED);
+		divert_pass_behind(d->dn, skb, d->state);
+	} else {
+		divert_drop(d->dn, d->sk, skb, DIVERT_STAT_FULL);
+	}
+}
+
 static void divert_queue(const struct divert_delivery *d, struct sk_buff *skb)
 {
 	unsigned int len = skb->len;
 
 	if (!divert_queue_room(d->sk, skb)) {
-		divert_drop(d->dn, d->sk, skb, DIVERT_STAT_FULL);
+		divert_queue_full(d, skb);
 		return;
 	}
 	if (!divert_adopt(d, skb)) {
@@ -169,10 +186,16 @@ static void divert_deliver_skb(struct divert_net *dn, struct sock *sk,
 		.state		= state,
 		.cb		= { .cookie = to->cookie, .port = to->port },
 		.copy		= copy,
-		.holds		= !copy && divert_sock_holds(divert_sk(sk)),
 		.informs	= READ_ONCE(divert_sk(sk)->info),
 	};
+	const struct divert_limits *limits = &divert_sk(sk)->limits;
 	struct sk_buff *segs, *next;
+
+	if (!copy) {
+		d.full = READ_ONCE(limits->full);
+		d.old = READ_ONCE(limits->old);
+		d.close = READ_ONCE(limits->close);
+	}
 
 	divert_address_make(&d.cb, &dn->conf, skb, state, sk->sk_family);
 	if (d.informs)

@@ -298,6 +298,10 @@ struct divert_cb {
 struct divert_extra {
 	/** @info: what a reader is told of the packet */
 	struct divert_info	info;
+	/** @old: enum divert_policy for it when past its age */
+	u8			old;
+	/** @close: the same when it is unread as the socket closes */
+	u8			close;
 	/** @held: the packet can go on; @state holds references, the packet
 	 * has its route and connection still. Under the queue's lock.
 	 */
@@ -496,6 +500,8 @@ void divert_hold(struct divert_extra *extra, struct sk_buff *skb,
 void divert_unhold(struct sk_buff *skb);
 void divert_detach(struct sk_buff *skb);
 bool divert_hold_uses(const struct sk_buff *skb, const struct net_device *dev);
+void divert_pass_behind(struct divert_net *dn, struct sk_buff *skb,
+			const struct nf_hook_state *state);
 bool divert_release(struct divert_net *dn, struct sk_buff *skb);
 int divert_hold_init(void);
 void divert_hold_exit(void);

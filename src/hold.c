@@ -170,10 +170,17 @@ bool divert_hold_uses(const struct sk_buff *skb, const struct net_device *dev)
 		skb->dev == dev);
 }
 
-static void divert_resume_behind(struct divert_net *dn, struct sk_buff *skb,
-				 struct nf_hook_state *state)
+/**
+ * divert_pass_behind() - let a packet go on behind our hook
+ * @dn: namespace
+ * @skb: packet, as it was at our hook; consumed
+ * @state: the hook
+ */
+void divert_pass_behind(struct divert_net *dn, struct sk_buff *skb,
+			const struct nf_hook_state *state)
 {
 	const struct nf_hook_entries *entries;
+	struct nf_hook_state behind = *state;
 	int i;
 
 	rcu_read_lock();
@@ -183,10 +190,35 @@ static void divert_resume_behind(struct divert_net *dn, struct sk_buff *skb,
 	i = divert_own_index(dn, entries);
 	if (i < 0)
 		kfree_skb(skb);
-	else if (nf_hook_slow(skb, state, entries, i + 1) == 1)
-		state->okfn(state->net, state->sk, skb);
+	else if (nf_hook_slow(skb, &behind, entries, i + 1) == 1)
+		behind.okfn(behind.net, behind.sk, skb);
 	local_bh_enable();
 	rcu_read_unlock();
+}
+
+/* The packet as the stack's own, off the socket's account. Who peeks at it in
+ * this moment keeps it, and the stack gets another. NULL if there is no memory.
+ */
+static struct sk_buff *divert_disown(struct sk_buff *skb,
+				     struct divert_extra *extra)
+{
+	u8 cb[sizeof(extra->cb)];
+	struct sk_buff *own = skb;
+
+	memcpy(cb, extra->cb, sizeof(cb));
+	if (skb_shared(skb)) {
+		own = skb_clone(skb, GFP_ATOMIC);
+		if (!own)
+			return NULL;
+		extra->held = false;
+		divert_detach(skb);
+		consume_skb(skb);
+	} else {
+		/* Frees extra. */
+		skb_orphan(skb);
+	}
+	memcpy(own->cb, cb, sizeof(cb));
+	return own;
 }
 
 /**
@@ -194,26 +226,24 @@ static void divert_resume_behind(struct divert_net *dn, struct sk_buff *skb,
  * @dn: namespace
  * @skb: packet off the queue, consumed if it was held
  *
- * In process context; not with a lock that a packet's way could need.
+ * Not with a lock that a packet's way could need.
  *
- * Return: whether it was held.
+ * Return: false if it was not held, or there was no memory.
  */
 bool divert_release(struct divert_net *dn, struct sk_buff *skb)
 {
 	struct divert_extra *extra = DIVERT_CB(skb)->extra;
-	u8 cb[sizeof(extra->cb)];
 	struct nf_hook_state state;
 
 	if (!extra || !extra->held)
 		return false;
 
 	state = extra->state;
-	memcpy(cb, extra->cb, sizeof(cb));
-	/* Takes the packet off the socket's account, and frees extra. */
-	skb_orphan(skb);
-	memcpy(skb->cb, cb, sizeof(cb));
+	skb = divert_disown(skb, extra);
+	if (!skb)
+		return false;
 
-	divert_resume_behind(dn, skb, &state);
+	divert_pass_behind(dn, skb, &state);
 	divert_state_put(&state);
 	return true;
 }

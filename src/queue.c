@@ -32,12 +32,22 @@ bool divert_queue_room(const struct sock *sk, const struct sk_buff *skb)
 	return !bytes || READ_ONCE(ds->bytes) + skb->len <= bytes;
 }
 
+/* The policy that the packet was queued under. */
+static u8 divert_queue_policy(const struct sk_buff *skb, enum divert_stat lost)
+{
+	const struct divert_extra *extra = DIVERT_CB(skb)->extra;
+
+	if (!extra)
+		return DIVERT_POLICY_DROP;
+	return lost == DIVERT_STAT_EXPIRED ? extra->old : extra->close;
+}
+
 /* The end of a packet that was queued and not read. */
 static void divert_queue_dispose(struct divert_net *dn, struct sock *sk,
-				 struct sk_buff *skb, u8 policy,
-				 enum divert_stat lost)
+				 struct sk_buff *skb, enum divert_stat lost)
 {
-	if (policy == DIVERT_POLICY_PASS && divert_release(dn, skb)) {
+	if (divert_queue_policy(skb, lost) == DIVERT_POLICY_PASS &&
+	    divert_release(dn, skb)) {
 		divert_count(dn, sk, DIVERT_STAT_RELEASED);
 		return;
 	}
@@ -81,8 +91,7 @@ bool divert_queue_append(struct divert_net *dn, struct sock *sk,
 	spin_lock_bh(&queue->lock);
 	if (ds->closing) {
 		spin_unlock_bh(&queue->lock);
-		divert_queue_dispose(dn, sk, skb, READ_ONCE(ds->limits.close),
-				     DIVERT_STAT_UNREAD);
+		divert_queue_dispose(dn, sk, skb, DIVERT_STAT_UNREAD);
 		return false;
 	}
 
@@ -134,9 +143,7 @@ void divert_queue_close(struct divert_net *dn, struct sock *sk)
 			ds->closing = true;
 		spin_unlock_bh(&queue->lock);
 		if (skb)
-			divert_queue_dispose(dn, sk, skb,
-					     READ_ONCE(ds->limits.close),
-					     DIVERT_STAT_UNREAD);
+			divert_queue_dispose(dn, sk, skb, DIVERT_STAT_UNREAD);
 	} while (skb);
 
 	cancel_delayed_work_sync(&ds->age_work);
@@ -180,8 +187,7 @@ void divert_queue_age(struct work_struct *work)
 	__skb_queue_head_init(&expired);
 	divert_queue_expire(ds, &expired);
 	while ((skb = __skb_dequeue(&expired)))
-		divert_queue_dispose(dn, sk, skb, READ_ONCE(ds->limits.old),
-				     DIVERT_STAT_EXPIRED);
+		divert_queue_dispose(dn, sk, skb, DIVERT_STAT_EXPIRED);
 }
 
 /**
