@@ -10,6 +10,29 @@
 
 #include "divert.h"
 
+/* How it was routed: its mark, and where that is not up to routing alone, the
+ * way out, so that the packet goes it again when this is written.
+ */
+static void divert_info_route(struct divert_info *info,
+			      const struct divert_conf *conf,
+			      const struct sk_buff *skb,
+			      const struct nf_hook_state *state)
+{
+	struct divert_context context;
+
+	if (state->hook == NF_INET_PRE_ROUTING) {
+		info->mark = skb->mark & ~divert_mark_ours(conf);
+		return;
+	}
+
+	context = divert_context_make(conf, skb, state);
+	info->mark = context.mark;
+	if (!info->iif && context.oif) {
+		info->oif = context.oif;
+		info->flags |= DIVERT_INFO_OIF;
+	}
+}
+
 static void divert_info_devices(struct divert_info *info,
 				const struct sk_buff *skb,
 				const struct nf_hook_state *state)
@@ -108,12 +131,8 @@ void divert_info_make(struct divert_info *info, struct divert_net *dn,
 	if (copy)
 		info->flags |= DIVERT_INFO_TEE;
 
-	if (state->hook == NF_INET_PRE_ROUTING)
-		info->mark = skb->mark & ~divert_mark_ours(&dn->conf);
-	else
-		info->mark = divert_context_make(&dn->conf, skb, state).mark;
-
 	divert_info_devices(info, skb, state);
+	divert_info_route(info, &dn->conf, skb, state);
 	divert_info_packet(info, skb, state->pf);
 	divert_info_sender(info, skb, state);
 	divert_info_conntrack(info, skb);

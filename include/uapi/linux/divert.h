@@ -229,7 +229,9 @@ struct divert_stats {
 #define DIVERT_INFO_CONNTRACK	0x10 /* ct_mark, ct_state are valid */
 #define DIVERT_INFO_VLAN	0x20 /* vlan is valid */
 #define DIVERT_INFO_CSUM_VALID	0x40 /* checked by the device or made here */
-#define DIVERT_INFO_OIF		0x80 /* write: leave by oif and no other */
+#define DIVERT_INFO_OIF		0x80 /* its sender is bound to oif; write: leave
+				      * by oif and no other
+				      */
 
 /**
  * struct divert_info - what the address cannot say of a packet
@@ -253,7 +255,9 @@ struct divert_info {
 	__u64	id;
 	/** @iif: ifindex of the receiving interface; 0 = made here */
 	__u32	iif;
-	/** @oif: ifindex of the interface it was to leave by; 0 = incoming */
+	/** @oif: ifindex of the interface it was to leave by, with
+	 * DIVERT_INFO_OIF maybe that of its VRF; 0 = incoming
+	 */
 	__u32	oif;
 	/** @ifname: full name of the receiving interface, NUL-terminated */
 	char	ifname[16];
