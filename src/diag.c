@@ -27,6 +27,33 @@ static bool divert_diag_wanted(const struct sock *sk,
 	       req->id.idiag_sport == inet_sk(sk)->inet_sport;
 }
 
+/* inet_diag has INET_DIAG_INFO for connections only: ours is put behind what it
+ * tells.
+ */
+static int divert_diag_fill(struct sock *sk, struct sk_buff *skb,
+			    struct netlink_callback *cb,
+			    const struct inet_diag_req_v2 *req, u16 flags,
+			    bool admin)
+{
+	struct nlmsghdr *nlh = (struct nlmsghdr *)skb_tail_pointer(skb);
+	struct nlattr *attr;
+	int err;
+
+	err = inet_sk_diag_fill(sk, NULL, skb, cb, req, flags, admin);
+	if (err < 0 || !(req->idiag_ext & (1 << (INET_DIAG_INFO - 1))))
+		return err;
+
+	attr = nla_reserve_64bit(skb, INET_DIAG_INFO,
+				 sizeof(struct divert_stats), INET_DIAG_PAD);
+	if (!attr) {
+		nlmsg_cancel(skb, nlh);
+		return -EMSGSIZE;
+	}
+	divert_stats_fill(divert_sk(sk), nla_data(attr));
+	nlmsg_end(skb, nlh);
+	return 0;
+}
+
 static void divert_diag_dump(struct sk_buff *skb, struct netlink_callback *cb,
 			     const struct inet_diag_req_v2 *req)
 {
@@ -41,8 +68,8 @@ static void divert_diag_dump(struct sk_buff *skb, struct netlink_callback *cb,
 
 		if (n++ < cb->args[0] || !divert_diag_wanted(sk, req))
 			continue;
-		if (inet_sk_diag_fill(sk, NULL, skb, cb, req, NLM_F_MULTI,
-				      admin) < 0) {
+		if (divert_diag_fill(sk, skb, cb, req, NLM_F_MULTI,
+				     admin) < 0) {
 			n--;
 			break;
 		}
@@ -92,8 +119,8 @@ static int divert_diag_dump_one(struct netlink_callback *cb,
 	spin_lock(&dn->socks_lock);
 	sk = divert_diag_find(dn, req);
 	if (sk)
-		err = inet_sk_diag_fill(sk, NULL, reply, cb, req, 0,
-					netlink_net_capable(in, CAP_NET_ADMIN));
+		err = divert_diag_fill(sk, reply, cb, req, 0,
+				       netlink_net_capable(in, CAP_NET_ADMIN));
 	spin_unlock(&dn->socks_lock);
 
 	if (err < 0) {
@@ -106,10 +133,10 @@ static int divert_diag_dump_one(struct netlink_callback *cb,
 static void divert_diag_info(struct sock *sk, struct inet_diag_msg *msg,
 			     void *info)
 {
+	/* The number it knows is IP's, of which we have none. */
+	msg->id.idiag_sport = inet_sk(sk)->inet_sport;
 	msg->idiag_rqueue = sk_rmem_alloc_get(sk);
 	msg->idiag_wqueue = sk_wmem_alloc_get(sk);
-	if (info)
-		divert_stats_fill(divert_sk(sk), info);
 }
 
 static const struct inet_diag_handler divert_diag_handler = {
@@ -118,7 +145,6 @@ static const struct inet_diag_handler divert_diag_handler = {
 	.dump_one		= divert_diag_dump_one,
 	.idiag_get_info		= divert_diag_info,
 	.idiag_type		= IPPROTO_DIVERT,
-	.idiag_info_size	= sizeof(struct divert_stats),
 };
 
 static int __init divert_diag_init(void)
