@@ -120,6 +120,9 @@ void divert_queue_taken(struct sock *sk, struct sk_buff *skb)
 	spin_unlock_bh(&sk->sk_receive_queue.lock);
 }
 
+/* Less than what a CPU's backlog holds. */
+#define DIVERT_CLOSE_BATCH	256
+
 /**
  * divert_queue_close() - empty the queue for good
  * @dn: namespace
@@ -127,7 +130,8 @@ void divert_queue_taken(struct sock *sk, struct sk_buff *skb)
  *
  * Packets that are passed keep their order: those that come meanwhile are
  * queued behind them, up to as many as there were, before new ones go their
- * own way.
+ * own way. Softirqs wait for a batch: they would bring TCP's next segments for
+ * each one that is passed, and the queue would never be empty.
  */
 void divert_queue_close(struct divert_net *dn, struct sock *sk)
 {
@@ -135,15 +139,22 @@ void divert_queue_close(struct divert_net *dn, struct sock *sk)
 	struct sk_buff_head *queue = &sk->sk_receive_queue;
 	struct divert_sock *ds = divert_sk(sk);
 	struct sk_buff *skb;
+	int batch;
 
 	do {
-		spin_lock_bh(&queue->lock);
-		skb = divert_queue_dequeue(ds);
-		if (!skb || !n--)
-			ds->closing = true;
-		spin_unlock_bh(&queue->lock);
-		if (skb)
+		local_bh_disable();
+		for (batch = 0; batch < DIVERT_CLOSE_BATCH; batch++) {
+			spin_lock(&queue->lock);
+			skb = divert_queue_dequeue(ds);
+			if (!skb || !n--)
+				ds->closing = true;
+			spin_unlock(&queue->lock);
+			if (!skb)
+				break;
 			divert_queue_dispose(dn, sk, skb, DIVERT_STAT_UNREAD);
+		}
+		local_bh_enable();
+		cond_resched();
 	} while (skb);
 
 	cancel_delayed_work_sync(&ds->age_work);
