@@ -1,0 +1,428 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * sock_diag, and the books: every packet that came is accounted for.
+ *
+ * TIMEOUT=180
+ */
+
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <linux/sock_diag.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <time.h>
+
+#include "divert_test.h"
+#include "kselftest_harness.h"
+
+#define SOCKETS_MAX	1024
+
+/* What is told of one socket. */
+struct told {
+	struct inet_diag_msg msg;
+	struct inet_diag_meminfo mem;
+	__u32 skmem[SK_MEMINFO_VARS];
+	struct divert_stats stats;
+	int stats_len;
+};
+
+static struct told told[SOCKETS_MAX];
+static struct packet got;
+
+/* The module is not where modprobe looks; the test's folder leads to it. */
+static int diag_module(const char *command)
+{
+	char path[256], line[512];
+	struct utsname uts;
+	int len = readlink("/proc/self/exe", path, sizeof(path) - 1);
+
+	if (len < 0 || uname(&uts))
+		die("/proc/self/exe");
+	path[len] = 0;
+	*strrchr(path, '/') = 0;
+	*strrchr(path, '/') = 0;
+	snprintf(line, sizeof(line), command, path, uts.release);
+	return system(line);
+}
+
+FIXTURE(diag)
+{
+	struct loop loop;
+	int nl;
+};
+
+FIXTURE_SETUP(diag)
+{
+	if (diag_module("modprobe -q inet_diag; insmod %s/%s/divert_diag.ko"))
+		die("divert_diag.ko");
+	loop_open(&self->loop);
+	self->nl = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC,
+			  NETLINK_SOCK_DIAG);
+	if (self->nl < 0)
+		die("sock_diag");
+}
+
+FIXTURE_TEARDOWN(diag)
+{
+	EXPECT_TRUE(loop_unharmed(&self->loop));
+	close(self->nl);
+	EXPECT_EQ(0, diag_module("rmmod divert_diag"));
+}
+
+static void parse(struct told *t, struct nlmsghdr *nlh)
+{
+	struct inet_diag_msg *msg = NLMSG_DATA(nlh);
+	int len = nlh->nlmsg_len - NLMSG_LENGTH(sizeof(*msg));
+	struct rtattr *attr;
+
+	memset(t, 0, sizeof(*t));
+	t->msg = *msg;
+	for (attr = (struct rtattr *)(msg + 1); RTA_OK(attr, len);
+	     attr = RTA_NEXT(attr, len)) {
+		if (attr->rta_type == INET_DIAG_MEMINFO)
+			memcpy(&t->mem, RTA_DATA(attr), sizeof(t->mem));
+		if (attr->rta_type == INET_DIAG_SKMEMINFO)
+			memcpy(t->skmem, RTA_DATA(attr),
+			       RTA_PAYLOAD(attr) < sizeof(t->skmem) ?
+			       RTA_PAYLOAD(attr) : sizeof(t->skmem));
+		if (attr->rta_type == INET_DIAG_INFO) {
+			t->stats_len = RTA_PAYLOAD(attr);
+			memcpy(&t->stats, RTA_DATA(attr), sizeof(t->stats));
+		}
+	}
+}
+
+static void ask(int nl, int family, int flags,
+		const struct inet_diag_sockid *id)
+{
+	struct {
+		struct nlmsghdr nlh;
+		struct inet_diag_req_v2 req;
+		struct rtattr attr;
+		__u32 protocol;
+	} request = {
+		.nlh.nlmsg_len = sizeof(request),
+		.nlh.nlmsg_type = SOCK_DIAG_BY_FAMILY,
+		.nlh.nlmsg_flags = NLM_F_REQUEST | flags,
+		.req.sdiag_family = family,
+		.req.idiag_ext = 1 << (INET_DIAG_MEMINFO - 1) |
+				 1 << (INET_DIAG_SKMEMINFO - 1) |
+				 1 << (INET_DIAG_INFO - 1),
+		.req.idiag_states = ~0U,
+		.attr.rta_len = RTA_LENGTH(4),
+		.attr.rta_type = INET_DIAG_REQ_PROTOCOL,
+		.protocol = IPPROTO_DIVERT,
+	};
+
+	if (id)
+		request.req.id = *id;
+	if (send(nl, &request, sizeof(request), 0) != sizeof(request))
+		die("sock_diag request");
+}
+
+/* All answers in told; their number, or the error. */
+static int answers(int nl, bool dump)
+{
+	static char data[65536] __attribute__((__aligned__(8)));
+	struct nlmsghdr *nlh;
+	int n = 0, len;
+
+	for (;;) {
+		len = recv(nl, data, sizeof(data), 0);
+		if (len < 0)
+			die("sock_diag answer");
+		for (nlh = (void *)data; NLMSG_OK(nlh, len);
+		     nlh = NLMSG_NEXT(nlh, len)) {
+			if (nlh->nlmsg_type == NLMSG_ERROR)
+				return *(int *)NLMSG_DATA(nlh);
+			if (nlh->nlmsg_type == NLMSG_DONE)
+				return n;
+			if (n < SOCKETS_MAX)
+				parse(&told[n++], nlh);
+		}
+		if (!dump)
+			return n;
+	}
+}
+
+static int dump(int nl, int family)
+{
+	ask(nl, family, NLM_F_DUMP, NULL);
+	return answers(nl, true);
+}
+
+static int look_up(int nl, const struct inet_diag_sockid *id)
+{
+	ask(nl, AF_INET, 0, id);
+	return answers(nl, false);
+}
+
+static int look_up_port(int nl, int port)
+{
+	struct inet_diag_sockid id = {
+		.idiag_sport = htons(port),
+		.idiag_cookie = { INET_DIAG_NOCOOKIE, INET_DIAG_NOCOOKIE },
+	};
+
+	return look_up(nl, &id);
+}
+
+static struct inet_diag_sockid id_of(int fd)
+{
+	struct inet_diag_sockid id = { };
+	__u64 cookie;
+	socklen_t len = sizeof(cookie);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len))
+		die("SO_COOKIE");
+	id.idiag_cookie[0] = cookie;
+	id.idiag_cookie[1] = cookie >> 32;
+	return id;
+}
+
+static struct divert_stats stats_of(int fd)
+{
+	struct divert_stats stats = { };
+	socklen_t len = sizeof(stats);
+
+	if (getsockopt(fd, SOL_DIVERT, DIVERT_STATS, &stats, &len))
+		die("DIVERT_STATS");
+	return stats;
+}
+
+static bool tells_of(const struct told *t, int fd)
+{
+	struct divert_stats stats = stats_of(fd);
+	struct stat st;
+
+	if (fstat(fd, &st))
+		die("fstat");
+	return t->msg.idiag_inode == st.st_ino &&
+	       t->msg.id.idiag_sport == htons(divert_port(fd)) &&
+	       t->stats_len == sizeof(stats) &&
+	       !memcmp(&t->stats, &stats, sizeof(stats));
+}
+
+/* sock_diag */
+
+TEST_F(diag, L2_dump)
+{
+	int second = divert_open(PORT + 1), unbound = divert_socket();
+	int i, n = dump(self->nl, AF_INET), seen = 0;
+
+	ASSERT_EQ(3, n);
+	for (i = 0; i < n; i++) {
+		EXPECT_EQ(AF_INET, told[i].msg.idiag_family);
+		EXPECT_EQ(0U, told[i].msg.idiag_uid);
+		seen |= tells_of(&told[i], self->loop.fd) |
+			tells_of(&told[i], second) << 1 |
+			tells_of(&told[i], unbound) << 2;
+	}
+	EXPECT_EQ(7, seen);
+	EXPECT_EQ(0, dump(self->nl, AF_INET6));
+}
+
+TEST_F(diag, L2_dump_of_many)
+{
+	static char seen[65536];
+	int i, n, wrong = 0;
+
+	for (i = 0; i < 500; i++)
+		divert_open(10000 + i);
+	n = dump(self->nl, AF_INET);
+	ASSERT_EQ(501, n);
+	for (i = 0; i < n; i++)
+		seen[ntohs(told[i].msg.id.idiag_sport)]++;
+	EXPECT_EQ(1, seen[PORT]);
+	for (i = 0; i < 500; i++)
+		wrong += seen[10000 + i] != 1;
+	EXPECT_EQ(0, wrong);
+}
+
+TEST_F(diag, L2_by_port)
+{
+	int second = divert_open(PORT + 1);
+
+	ASSERT_EQ(1, look_up_port(self->nl, PORT));
+	EXPECT_TRUE(tells_of(&told[0], self->loop.fd));
+	ASSERT_EQ(1, look_up_port(self->nl, PORT + 1));
+	EXPECT_TRUE(tells_of(&told[0], second));
+	EXPECT_EQ(-ENOENT, look_up_port(self->nl, PORT + 2));
+}
+
+TEST_F(diag, L2_by_cookie)
+{
+	int unbound = divert_socket();
+	struct inet_diag_sockid id = id_of(unbound);
+
+	ASSERT_EQ(1, look_up(self->nl, &id));
+	EXPECT_TRUE(tells_of(&told[0], unbound));
+	EXPECT_EQ(id.idiag_cookie[0], told[0].msg.id.idiag_cookie[0]);
+	EXPECT_EQ(id.idiag_cookie[1], told[0].msg.id.idiag_cookie[1]);
+	close(unbound);
+	EXPECT_EQ(-ENOENT, look_up(self->nl, &id));
+}
+
+TEST_F(diag, L2_memory)
+{
+	__u32 one;
+
+	ASSERT_EQ(1, look_up_port(self->nl, PORT));
+	one = told[0].mem.idiag_rmem;
+	EXPECT_LT(28U + LOOP_WAITING, one);
+	EXPECT_EQ(one, told[0].skmem[SK_MEMINFO_RMEM_ALLOC]);
+	EXPECT_EQ(one, told[0].msg.idiag_rqueue);
+	EXPECT_LE(4U << 20, told[0].skmem[SK_MEMINFO_RCVBUF]);
+	EXPECT_EQ(0U, told[0].skmem[SK_MEMINFO_DROPS]);
+	loop_send(&self->loop, LOOP_WAITING);
+	ASSERT_EQ(1, look_up_port(self->nl, PORT));
+	EXPECT_EQ(2 * one, told[0].mem.idiag_rmem);
+	EXPECT_TRUE(loop_pass(&self->loop, LOOP_WAITING));
+}
+
+TEST_F(diag, L2_of_its_own_namespace)
+{
+	struct inet_diag_sockid id = id_of(self->loop.fd);
+	int here = ns_open(), nl;
+
+	ns_new();
+	nl = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+	EXPECT_EQ(0, dump(nl, AF_INET));
+	EXPECT_EQ(-ENOENT, look_up_port(nl, PORT));
+	EXPECT_EQ(-ENOENT, look_up(nl, &id));
+	ns_enter(here);
+}
+
+/* Counters */
+
+TEST_F(diag, O6_shorter_buffer)
+{
+	struct divert_stats stats;
+	socklen_t len = offsetof(struct divert_stats, bytes);
+
+	memset(&stats, 0xff, sizeof(stats));
+	EXPECT_EQ(0, getsockopt(self->loop.fd, SOL_DIVERT, DIVERT_STATS, &stats,
+				&len));
+	EXPECT_EQ(offsetof(struct divert_stats, bytes), len);
+	EXPECT_EQ(len, stats.size);
+	EXPECT_EQ(1U, stats.diverted);
+	EXPECT_EQ(~0ULL, stats.bytes);
+	len = 4;
+	EXPECT_EQ(-EINVAL, errno_of(getsockopt(self->loop.fd, SOL_DIVERT,
+					       DIVERT_STATS, &stats, &len)));
+	EXPECT_EQ(-ENOPROTOOPT, set_int(self->loop.fd, SOL_DIVERT,
+					DIVERT_STATS, 0));
+}
+
+static void limit(int fd, int packets, int age, int close)
+{
+	struct divert_limits limits = {
+		.size = sizeof(limits), .packets = packets, .age = age,
+		.close = close,
+	};
+
+	if (setsockopt(fd, SOL_DIVERT, DIVERT_LIMITS, &limits, sizeof(limits)))
+		die("DIVERT_LIMITS");
+}
+
+static void send_to(int port, int n)
+{
+	struct loop way = { -1, udp_open(NULL, MARK(port, COOKIE)), -1 };
+
+	while (n--)
+		loop_send(&way, 10);
+	close(way.tx);
+}
+
+/* Each member of the one is the sum of those of the others. */
+static int members_off(const struct counters *now, const int *fd, int n)
+{
+	__u64 sum[COUNTERS_MAX] = { };
+	int members = (sizeof(struct divert_stats) -
+		       offsetof(struct divert_stats, diverted)) / 8;
+	int i, j, off = 0;
+
+	for (i = 0; i < n; i++) {
+		struct divert_stats stats = stats_of(fd[i]);
+
+		for (j = 0; j < members; j++)
+			sum[j] += (&stats.diverted)[j];
+	}
+	for (j = 0; j < members; j++) {
+		if (sum[j] == (__u64)now->value[j])
+			continue;
+		fprintf(stderr, "# %s: %llu of %ld\n", now->name[j], sum[j],
+			now->value[j]);
+		off++;
+	}
+	return off;
+}
+
+static long total(const struct counters *none, const char *name)
+{
+	return counted(none, name);
+}
+
+/* All that can happen to packets, at once. */
+TEST_F(diag, L3_O6_books_balance)
+{
+	struct sockaddr_in wrong = divert_address("192.0.2.1", 0, "");
+	struct counters none, now;
+	int fd[5], i, writes = 0;
+
+	fd[0] = self->loop.fd;		/* read and written */
+	fd[1] = divert_socket();	/* a watcher of it */
+	fd[2] = divert_open(PORT + 1);	/* full */
+	fd[3] = divert_open(PORT + 2);	/* too slow */
+	fd[4] = divert_open(PORT + 3);	/* never read */
+	EXPECT_EQ(0, set_int(fd[1], SOL_DIVERT, DIVERT_TEE, 1));
+	EXPECT_EQ(0, divert_bind(fd[1], PORT));
+	limit(fd[2], 2, 0, 0);
+	limit(fd[3], 0, 10, 0);
+
+	send_to(PORT + 1, 5);
+	send_to(PORT + 2, 5);
+	send_to(PORT + 3, 5);
+	EXPECT_TRUE(loop_pass(&self->loop, LOOP_WAITING));
+	writes++;
+	for (i = 0; i < 10; i++, writes++) {
+		loop_send(&self->loop, 10);
+		EXPECT_TRUE(loop_pass(&self->loop, 10));
+	}
+	EXPECT_EQ(38, divert_read(fd[1], &got, NULL));
+	EXPECT_EQ(-EADDRNOTAVAIL, divert_write(fd[0], &got, &wrong));
+	got.len = 19;
+	EXPECT_EQ(-EINVAL, divert_write(fd[1], &got, &wrong));
+	writes += 2;
+
+	counters_read(&none);
+	memset(none.value, 0, sizeof(none.value));
+	for (i = 0; i < DEADLINE_MS && total(&none, "expired") != 5; i++)
+		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+	counters_read(&now);
+
+	EXPECT_EQ(0, members_off(&now, fd, ARRAY_LEN(fd)));
+	/* Still queued: 9 copies, 2 and 5. */
+	EXPECT_EQ(total(&none, "diverted"),
+		  total(&none, "read") + total(&none, "unread") +
+		  total(&none, "expired") + total(&none, "released") + 16);
+	EXPECT_EQ(writes,
+		  total(&none, "inject_in") + total(&none, "inject_out") +
+		  total(&none, "einval") + total(&none, "eaddrnotavail"));
+	EXPECT_EQ(3, total(&none, "full"));
+	EXPECT_EQ(5, total(&none, "expired"));
+	EXPECT_EQ(10, total(&none, "teed"));
+
+	/* In the end nothing is queued. */
+	for (i = 1; i < ARRAY_LEN(fd); i++)
+		close(fd[i]);
+	EXPECT_EQ(total(&none, "diverted"),
+		  total(&none, "read") + total(&none, "unread") +
+		  total(&none, "expired") + total(&none, "released"));
+	loop_send(&self->loop, LOOP_WAITING);
+}
+
+TEST_HARNESS_MAIN
