@@ -175,11 +175,14 @@ static struct sk_buff *divert_segment(struct sk_buff *skb)
 	return segs;
 }
 
-static void divert_deliver_skb(struct divert_net *dn, struct sock *sk,
-			       struct sk_buff *skb,
-			       const struct nf_hook_state *state,
-			       const struct divert_target *to, bool copy)
+/* All that is to be known of the packet, while it is still the stack's. */
+static struct divert_delivery
+divert_delivery_make(struct divert_net *dn, struct sock *sk,
+		     const struct sk_buff *skb,
+		     const struct nf_hook_state *state,
+		     const struct divert_target *to, bool copy)
 {
+	const struct divert_limits *limits = &divert_sk(sk)->limits;
 	struct divert_delivery d = {
 		.dn		= dn,
 		.sk		= sk,
@@ -188,8 +191,6 @@ static void divert_deliver_skb(struct divert_net *dn, struct sock *sk,
 		.copy		= copy,
 		.informs	= READ_ONCE(divert_sk(sk)->info),
 	};
-	const struct divert_limits *limits = &divert_sk(sk)->limits;
-	struct sk_buff *segs, *next;
 
 	if (!copy) {
 		d.full = READ_ONCE(limits->full);
@@ -200,16 +201,23 @@ static void divert_deliver_skb(struct divert_net *dn, struct sock *sk,
 	divert_address_make(&d.cb, &dn->conf, skb, state, sk->sk_family);
 	if (d.informs)
 		divert_info_make(&d.info, dn, skb, state, to, copy);
+	return d;
+}
+
+static void divert_deliver_skb(const struct divert_delivery *d,
+			       struct sk_buff *skb)
+{
+	struct sk_buff *segs, *next;
 
 	segs = divert_segment(skb);
 	if (!segs) {
-		divert_drop(dn, sk, skb, DIVERT_STAT_NOMEM);
+		divert_drop(d->dn, d->sk, skb, DIVERT_STAT_NOMEM);
 		return;
 	}
 
 	skb_list_walk_safe(segs, skb, next) {
 		skb_mark_not_on_list(skb);
-		divert_queue(&d, skb);
+		divert_queue(d, skb);
 	}
 }
 
@@ -228,11 +236,14 @@ bool divert_deliver(struct divert_net *dn, struct sock *sk, struct sk_buff *skb,
 		    const struct nf_hook_state *state,
 		    const struct divert_target *to)
 {
+	struct divert_delivery d;
+
 	if (READ_ONCE(divert_sk(sk)->limits.full) == DIVERT_POLICY_PASS &&
 	    !divert_queue_room(sk, skb))
 		return false;
 
-	divert_deliver_skb(dn, sk, skb, state, to, false);
+	d = divert_delivery_make(dn, sk, skb, state, to, false);
+	divert_deliver_skb(&d, skb);
 	return true;
 }
 
@@ -248,13 +259,17 @@ void divert_deliver_copy(struct divert_net *dn, struct sock *sk,
 			 struct sk_buff *skb, const struct nf_hook_state *state,
 			 const struct divert_target *to)
 {
-	struct sk_buff *copy = skb_clone(skb, GFP_ATOMIC);
+	struct divert_delivery d;
+	struct sk_buff *copy;
 
+	/* The original knows its sender, a clone does not. */
+	d = divert_delivery_make(dn, sk, skb, state, to, true);
+	copy = skb_clone(skb, GFP_ATOMIC);
 	if (!copy) {
 		sk_drops_inc(sk);
 		divert_count(dn, sk, DIVERT_STAT_NOMEM);
 		return;
 	}
 
-	divert_deliver_skb(dn, sk, copy, state, to, true);
+	divert_deliver_skb(&d, copy);
 }

@@ -48,6 +48,8 @@
 #include <linux/divert.h>
 
 #define DIVERT_MAX_PACKET	65535
+/* IPv6 does not count its header. */
+#define DIVERT_MAX_PACKET6	(DIVERT_MAX_PACKET + sizeof(struct ipv6hdr))
 
 struct divert_extra;
 

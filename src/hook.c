@@ -184,6 +184,15 @@ static unsigned int divert_go_on(struct divert_net *dn, struct sk_buff *skb,
 	return divert_look_again(dn, skb, state);
 }
 
+/* A rule that asks for a copy only, or a port that has watchers only, must not
+ * stop the packet.
+ */
+static bool divert_needs_owner(const struct divert_port *port,
+			       const struct divert_target *to)
+{
+	return !to->tee && (!port || port->owners);
+}
+
 /* One look at the mark. @behind: the rules up to this one are behind the packet;
  * moved on if the rules have looked at it again, and it needs another look.
  */
@@ -206,14 +215,11 @@ static unsigned int divert_look(struct divert_net *dn, struct sk_buff *skb,
 	}
 
 	port = divert_port_lookup(dn, to.port);
-	if (!port)
-		return divert_absent(dn, skb, state, &resume);
-
-	if (port->watchers)
+	if (port && port->watchers)
 		divert_watch(dn, port, skb, state, &to);
 
-	sk = divert_port_owner(port, skb, state);
-	if (!sk && port->owners)
+	sk = port ? divert_port_owner(port, skb, state) : NULL;
+	if (!sk && divert_needs_owner(port, &to))
 		return divert_absent(dn, skb, state, &resume);
 
 	if (sk && !divert_wanted(sk, skb)) {

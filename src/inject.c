@@ -84,9 +84,13 @@ static int divert_check6(struct sk_buff *skb)
 /* Leaves the packet with a header that is whole, and as long as that says. */
 static int divert_check(struct sk_buff *skb)
 {
+	u8 version = ip_hdr(skb)->version;
 	int len;
 
-	switch (ip_hdr(skb)->version) {
+	if (skb->len > DIVERT_MAX_PACKET && version != 6)
+		return -EMSGSIZE;
+
+	switch (version) {
 	case 4:
 		len = divert_check4(skb);
 		break;
@@ -110,7 +114,7 @@ static struct sk_buff *divert_build(struct sock *sk, struct msghdr *msg,
 	struct sk_buff *skb;
 	int err;
 
-	if (len > DIVERT_MAX_PACKET)
+	if (len > DIVERT_MAX_PACKET6)
 		return ERR_PTR(-EMSGSIZE);
 	if (len < sizeof(struct iphdr))
 		return ERR_PTR(-EINVAL);
