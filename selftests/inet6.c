@@ -565,9 +565,11 @@ TEST_F(inet6, V6_2_W1_largest)
 {
 	struct sockaddr_in6 to = address6("::1", 0);
 
-	make6("::1", "::1", 65535 - SIZE6);
-	EXPECT_EQ(65535, write6(self->fd, &packet, &to));
-	EXPECT_EQ(65535 - SIZE6, udp_receive(self->rx, got.data, 65536));
+	/* The length in the header, 65535 at most, does not count the header. */
+	make6("::1", "::1", 40 + 65535 - SIZE6);
+	EXPECT_EQ(40 + 65535, write6(self->fd, &packet, &to));
+	EXPECT_EQ(40 + 65535 - SIZE6,
+		  udp_receive(self->rx, got.data, 65536));
 	packet.len++;
 	EXPECT_EQ(-EMSGSIZE, write6(self->fd, &packet, &to));
 }
