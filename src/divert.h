@@ -116,6 +116,12 @@ enum divert_stat {
 	DIVERT_STAT_EUNREACH,		/* ENETUNREACH or EHOSTUNREACH */
 	DIVERT_STAT_ENOBUFS,
 	DIVERT_STAT_EOTHER,
+	DIVERT_STAT_HELD,		/* read, kept */
+	DIVERT_STAT_HELD_PASSED,	/* kept, sent on by a write */
+	DIVERT_STAT_HELD_DROPPED,	/* kept, dropped by a write */
+	DIVERT_STAT_HELD_LOST,		/* kept, dropped unanswered */
+	DIVERT_STAT_HELD_RELEASED,	/* kept, passed unanswered */
+	DIVERT_STAT_ESTALE,		/* verdicts on packets that are gone */
 	DIVERT_STAT_SOCKET_MAX,
 	/* These have no socket. */
 	DIVERT_STAT_NOPORT = DIVERT_STAT_SOCKET_MAX, /* nobody on the port */

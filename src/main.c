@@ -86,7 +86,7 @@ static int __init divert_init(void)
 		     sizeof_field(struct sk_buff, cb) -
 		     sizeof(struct sock_skb_cb));
 	BUILD_BUG_ON(sizeof(struct divert_info) != DIVERT_INFO_SIZE_1);
-	BUILD_BUG_ON(offsetofend(struct divert_stats, eother) !=
+	BUILD_BUG_ON(offsetofend(struct divert_stats, estale) !=
 		     offsetof(struct divert_stats, diverted) +
 		     DIVERT_STAT_SOCKET_MAX * sizeof(u64));
 

@@ -32,6 +32,12 @@ const char * const divert_stat_names[DIVERT_STAT_MAX] = {
 	[DIVERT_STAT_EUNREACH]		= "eunreach",
 	[DIVERT_STAT_ENOBUFS]		= "enobufs",
 	[DIVERT_STAT_EOTHER]		= "eother",
+	[DIVERT_STAT_HELD]		= "held",
+	[DIVERT_STAT_HELD_PASSED]	= "held_passed",
+	[DIVERT_STAT_HELD_DROPPED]	= "held_dropped",
+	[DIVERT_STAT_HELD_LOST]		= "held_lost",
+	[DIVERT_STAT_HELD_RELEASED]	= "held_released",
+	[DIVERT_STAT_ESTALE]		= "estale",
 	[DIVERT_STAT_NOPORT]		= "noport",
 	[DIVERT_STAT_RESUMED]		= "resumed",
 };
@@ -56,6 +62,9 @@ enum divert_stat divert_stat_errno(int err)
 		return DIVERT_STAT_EUNREACH;
 	case -ENOBUFS:
 		return DIVERT_STAT_ENOBUFS;
+	case -ESTALE:
+	case -ENOENT:
+		return DIVERT_STAT_ESTALE;
 	default:
 		return DIVERT_STAT_EOTHER;
 	}

@@ -68,6 +68,35 @@
  * The port is the cookie, in host byte order: rules with a cookie up to this
  * one do not divert the packet again. 0 makes it a fresh packet.
  *
+ * Keeping packets
+ * ---------------
+ * With DIVERT_HOLD a read gets the first bytes of a packet, and the kernel keeps
+ * it as it is: not segmented, with its checksum state, device, route, connection
+ * and sender. It has an id, in DIVERT_INFO, in a record, and in the address. A
+ * write that names the id is a verdict: the bytes written, if any, replace as
+ * many of the packet's first ones, and it goes on behind the hook where it was
+ * taken. The length stays, and so must version, header length, protocol and what
+ * the header says of lengths and fragments (else EINVAL, and the packet is kept).
+ * The kernel makes the IP header checksum right; the transport checksum is up to
+ * the writer unless DIVERT_INFO_CSUM_PARTIAL is set. What has to be longer or
+ * shorter is dropped by its id and written as a packet of its own.
+ *
+ * The id is named by a DIVERT_INFO control message with DIVERT_INFO_HELD in its
+ * flags, by a record, or by the address as it was read. An id that has had its
+ * verdict or is too old gives ESTALE, one that was never given out ENOENT. When
+ * there is no room for another packet, the oldest one is dropped or, where
+ * DIVERT_LIMITS say old = pass, goes on; age and close count for kept packets,
+ * too.
+ *
+ * With DIVERT_INPLACE, packets are read whole and as ever, but a packet is kept
+ * until its copy comes back: if length, version, protocol, addresses and the
+ * IPv4 id are still the same, its bytes go into the kept one. Everything else
+ * is written as ever. In this mode, and with DIVERT_HOLD, the address is
+ *	struct sockaddr_in: sin_zero holds at most four bytes of name, and the id
+ *	struct sockaddr_in6: sin6_flowinfo or sin6_scope_id hold the id
+ * and stays opaque; names longer than four bytes are given as "/" and ifindex.
+ * A packet whose address has no room for the id is not kept by DIVERT_INPLACE.
+ *
  * A divert socket can be told from a plain raw socket, which the same socket()
  * call yields while the module is not loaded, by
  *	getsockopt(fd, SOL_DIVERT, DIVERT_VERSION, &version, &len)
@@ -114,6 +143,14 @@ enum divert_option {
 	 * be sent with a packet whether this is set or not.
 	 */
 	DIVERT_INFO = 2,
+	/* int, 0 or 1, default 0: packets are not taken apart and checksums
+	 * not completed; each is read with a control message (SOL_DIVERT,
+	 * DIVERT_GSO) that holds a struct virtio_net_hdr of <linux/virtio_net.h>
+	 * in host byte order, 10 bytes, offsets counted from the IP header. A
+	 * packet written with one is segmented and gets its checksum as late
+	 * as can be; one that does not fit the packet gives EINVAL.
+	 */
+	DIVERT_GSO = 3,
 	/* int, 0 or 1, default 0: the socket is a watcher. It joins a port
 	 * beside its owner and reads copies of what is diverted there; the
 	 * packets go on without it. Only before bind(2), else EINVAL.
@@ -127,6 +164,27 @@ enum divert_option {
 	 * gets the first members.
 	 */
 	DIVERT_STATS = 6,
+	/* struct divert_hold, default all zero: packets stay in the kernel
+	 * while only their headers are read. See "Keeping packets".
+	 */
+	DIVERT_HOLD = 7,
+	/* int, 0 or 1, default 0: reads and writes are of many packets, each
+	 * in a struct divert_record
+	 */
+	DIVERT_RECORDS = 8,
+	/* int, enum divert_inplace, default net.divert.in_place as it was at
+	 * socket(): packets that come back as they went get their old place
+	 */
+	DIVERT_INPLACE = 9,
+};
+
+/* Where a kept packet goes on. */
+enum divert_inplace {
+	DIVERT_INPLACE_OFF = 0,		/* none is kept */
+	DIVERT_INPLACE_RULES = 1,	/* at the rules, which may divert it
+					 * again after this one
+					 */
+	DIVERT_INPLACE_BEHIND = 2,	/* behind the hook where it was taken */
 };
 
 /* What happens to a packet that a socket does not keep. */
@@ -167,6 +225,32 @@ struct divert_limits {
 	/** @reserved: 0 */
 	__u8	reserved;
 };
+
+/**
+ * struct divert_hold - how packets are kept
+ */
+struct divert_hold {
+	/** @size: sizeof(struct divert_hold); EINVAL if it is another */
+	__u32	size;
+	/** @headers: bytes that a read gets of each packet, from the IP header
+	 * on; 0 = packets are read whole and not kept; at most 65575
+	 */
+	__u32	headers;
+	/** @packets: at most so many are kept that have been read, 1 to 65536,
+	 * rounded up to a power of two; 0 = 4096. Counts for DIVERT_INPLACE,
+	 * too.
+	 */
+	__u32	packets;
+	/** @flags: DIVERT_HOLD_RULES or 0 */
+	__u32	flags;
+	/** @bytes: at most so many bytes of memory are kept by packets that have
+	 * been read; 0 = as much as SO_RCVBUF. Counts for DIVERT_INPLACE, too.
+	 */
+	__u64	bytes;
+};
+
+/* All kept packets go on at the rules, as with DIVERT_VERDICT_RULES. */
+#define DIVERT_HOLD_RULES	0x01
 
 /**
  * struct divert_stats - counters of a socket, in packets unless said
@@ -214,6 +298,22 @@ struct divert_stats {
 	__u64	enobufs;
 	/** @eother: all other errors */
 	__u64	eother;
+	/** @held: of @read, kept in the kernel */
+	__u64	held;
+	/** @held_passed: of @held, sent on by a write */
+	__u64	held_passed;
+	/** @held_dropped: of @held, dropped by a write */
+	__u64	held_dropped;
+	/** @held_lost: of @held, dropped unanswered: for room, by age, by
+	 * close, or because their device has gone
+	 */
+	__u64	held_lost;
+	/** @held_released: of @held, passed unanswered by the same, but for the
+	 * last
+	 */
+	__u64	held_released;
+	/** @estale: verdicts refused with ESTALE or ENOENT */
+	__u64	estale;
 };
 
 /* struct divert_info.hook: as NF_INET_* in <linux/netfilter.h> */
@@ -232,6 +332,21 @@ struct divert_stats {
 #define DIVERT_INFO_OIF		0x80 /* its sender is bound to oif; write: leave
 				      * by oif and no other
 				      */
+#define DIVERT_INFO_HELD	0x100 /* kept under id; write: a verdict on it */
+#define DIVERT_INFO_GSO		0x200 /* several segments in one */
+#define DIVERT_INFO_CSUM_PARTIAL 0x400 /* the transport checksum is completed on
+					* its way out, whatever is changed:
+					* leave it alone
+					*/
+
+/* With DIVERT_INFO_HELD, on writing only; none of them: the packet goes on. */
+#define DIVERT_VERDICT_DROP	0x10000 /* drop it */
+#define DIVERT_VERDICT_UPTO	0x20000 /* it, and all that were read before it
+					 * and have no verdict yet
+					 */
+#define DIVERT_VERDICT_RULES	0x40000 /* let the rules of the hook see it
+					 * again; not with UPTO
+					 */
 
 /**
  * struct divert_info - what the address cannot say of a packet
@@ -250,7 +365,8 @@ struct divert_info {
 	/** @flags: DIVERT_INFO_* */
 	__u32	flags;
 	/** @id: number in the namespace, from 1; each copy has its own, the
-	 * segments of one packet share it
+	 * segments of one packet share it. With DIVERT_INFO_HELD: number in
+	 * the socket, from 1, in the order of reading
 	 */
 	__u64	id;
 	/** @iif: ifindex of the receiving interface; 0 = made here */
@@ -299,6 +415,44 @@ struct divert_info {
 };
 
 #define DIVERT_INFO_SIZE_1	96	/* struct divert_info of version 1 */
+
+/**
+ * struct divert_record - a packet among many in one read or write
+ *
+ * In host byte order. The next record begins @len bytes after this one.
+ */
+struct divert_record {
+	/** @size: sizeof(struct divert_record): the packet's bytes come there */
+	__u32	size;
+	/** @len: from here to the next record: @size, @captured and what fills
+	 * it up to a multiple of 8. On writing the last one need not be filled.
+	 */
+	__u32	len;
+	/** @packet: length of the packet; ignored on writing */
+	__u32	packet;
+	/** @captured: bytes that follow; on writing the whole packet or, with
+	 * DIVERT_INFO_HELD, what replaces the kept packet's from @offset on
+	 */
+	__u32	captured;
+	/** @id: with DIVERT_INFO_HELD, of the kept packet */
+	__u64	id;
+	/** @flags: reading: DIVERT_INFO_HELD, TEE, GSO, CSUM_PARTIAL; writing:
+	 * 0, or DIVERT_INFO_HELD and DIVERT_VERDICT_*; other DIVERT_INFO_* are
+	 * ignored, all else is EINVAL
+	 */
+	__u32	flags;
+	/** @offset: reading: 0; writing with DIVERT_INFO_HELD: where in the kept
+	 * packet the bytes go
+	 */
+	__u32	offset;
+	/** @addr: the address, struct sockaddr_in or sockaddr_in6 as is the
+	 * socket's family, the rest 0. Writing: ignored with DIVERT_INFO_HELD;
+	 * all 0 = none
+	 */
+	__u8	addr[32];
+};
+
+#define DIVERT_RECORD_ALIGN	8
 
 #ifndef __KERNEL__
 
