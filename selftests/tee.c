@@ -567,6 +567,27 @@ TEST_F(tee, D10_owner_filter_beside_watcher)
 	EXPECT_TRUE(has_one(watcher, 10));
 }
 
+/* An owner that reads no more, and nobody is needed. */
+TEST_F(tee, T1_once_beside_owner_that_does_not_listen)
+{
+	int owner = divert_open(PORT), watcher = watcher_open(PORT);
+
+	EXPECT_EQ(0, sysctl_write(DIVERT_SYSCTL("no_listener"), "accept"));
+	EXPECT_EQ(0, errno_of(shutdown(owner, SHUT_RD)));
+	set_int(self->way.tx, SOL_SOCKET, SO_MARK, 0);
+	rules_out(RULE_ALWAYS);
+	EXPECT_TRUE(goes_on(&self->way, 10));
+	EXPECT_TRUE(has_one(watcher, 10));
+	EXPECT_EQ(1, counted(&self->way.before, "teed"));
+	EXPECT_EQ(1, counted(&self->way.before, "passed"));
+
+	/* Where somebody is, the copy is all that is left of it. */
+	EXPECT_EQ(0, sysctl_write(DIVERT_SYSCTL("no_listener"), "drop"));
+	udp_send(self->way.tx, LOOP, 11);
+	EXPECT_TRUE(has_one(watcher, 11));
+	EXPECT_EQ(1, counted(&self->way.before, "noport"));
+}
+
 /* Writing one */
 
 TEST_F(tee, T2_written_copy_is_one_more)

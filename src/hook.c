@@ -118,24 +118,26 @@ static unsigned int divert_pass(struct divert_net *dn, struct sk_buff *skb,
 	return NF_ACCEPT;
 }
 
-/* Nobody listens: as the settings say. Until divert is used here, marks are
- * other people's and stay.
- */
-static unsigned int divert_absent(struct divert_net *dn, struct sk_buff *skb,
-				  const struct nf_hook_state *state,
-				  const struct divert_resume *resume)
+/* Nobody listens: does that cost the packet its life? */
+static bool divert_absent_drops(const struct divert_net *dn)
 {
 	int policy = READ_ONCE(dn->conf.no_listener);
 
-	if (policy == DIVERT_NO_LISTENER_DROP ||
-	    (policy == DIVERT_NO_LISTENER_AUTO && READ_ONCE(dn->opened))) {
-		divert_drop(dn, NULL, skb, DIVERT_STAT_NOPORT);
-		return NF_STOLEN;
-	}
+	return policy == DIVERT_NO_LISTENER_DROP ||
+	       (policy == DIVERT_NO_LISTENER_AUTO && READ_ONCE(dn->opened));
+}
 
-	divert_count(dn, NULL, DIVERT_STAT_PASSED);
+/* Nobody listens, and that is fine. Until divert is used here, marks are other
+ * people's and stay.
+ */
+static unsigned int divert_absent_pass(struct divert_net *dn,
+				       struct sk_buff *skb,
+				       const struct nf_hook_state *state,
+				       const struct divert_resume *resume)
+{
 	return divert_pass(dn, skb, state, resume,
-			   policy == DIVERT_NO_LISTENER_ACCEPT);
+			   READ_ONCE(dn->conf.no_listener) ==
+			   DIVERT_NO_LISTENER_ACCEPT);
 }
 
 /**
@@ -203,6 +205,7 @@ static unsigned int divert_look(struct divert_net *dn, struct sk_buff *skb,
 	struct divert_resume resume;
 	struct divert_target to;
 	struct sock *sk;
+	bool watched;
 
 	divert_resume_read(dn, skb, state, &resume);
 	resume.cookie = max(resume.cookie, *behind);
@@ -215,16 +218,24 @@ static unsigned int divert_look(struct divert_net *dn, struct sk_buff *skb,
 	}
 
 	port = divert_port_lookup(dn, to.port);
-	if (port && port->watchers)
+	watched = port && port->watchers;
+	if (watched)
 		divert_watch(dn, port, skb, state, &to);
 
 	sk = port ? divert_port_owner(port, skb, state) : NULL;
-	if (!sk && divert_needs_owner(port, &to))
-		return divert_absent(dn, skb, state, &resume);
+	if (!sk && divert_needs_owner(port, &to)) {
+		if (divert_absent_drops(dn)) {
+			divert_drop(dn, NULL, skb, DIVERT_STAT_NOPORT);
+			return NF_STOLEN;
+		}
+		divert_count(dn, NULL, DIVERT_STAT_PASSED);
+		if (!watched)
+			return divert_absent_pass(dn, skb, state, &resume);
+	}
 
 	if (sk && !divert_wanted(sk, skb)) {
 		divert_count(dn, sk, DIVERT_STAT_PASSED);
-		if (!port->watchers)
+		if (!watched)
 			return divert_pass(dn, skb, state, &resume, true);
 		sk = NULL;
 	}
