@@ -273,6 +273,77 @@ TEST_F(limits, O5_full_pass_segments)
 	EXPECT_EQ(7, nft_packets("sent"));
 }
 
+/* However many packets come at the same time. */
+
+#define RACERS	2
+
+struct racer {
+	pthread_t thread;
+	pthread_barrier_t *start;
+	int tx;
+};
+
+static void *race(void *arg)
+{
+	const struct racer *racer = arg;
+
+	pthread_barrier_wait(racer->start);
+	udp_send(racer->tx, LOOP, 10);
+	return NULL;
+}
+
+static void race_all(struct racer *racers)
+{
+	pthread_barrier_t start;
+	int i;
+
+	if (pthread_barrier_init(&start, NULL, RACERS))
+		die("barrier");
+	for (i = 0; i < RACERS; i++) {
+		racers[i].start = &start;
+		if (pthread_create(&racers[i].thread, NULL, race, &racers[i]))
+			die("thread");
+	}
+	for (i = 0; i < RACERS; i++)
+		pthread_join(racers[i].thread, NULL);
+	pthread_barrier_destroy(&start);
+}
+
+/* Packets that were queued beyond a limit that holds one, in many races. */
+static int overshoot(int fd)
+{
+	struct racer racers[RACERS];
+	int i, round, over = 0;
+
+	for (i = 0; i < RACERS; i++)
+		racers[i].tx = udp_open(NULL, 0);
+	for (round = 0; round < 300; round++) {
+		race_all(racers);
+		divert_read(fd, &got, NULL);
+		while (readable(fd)) {
+			divert_read(fd, &got, NULL);
+			over++;
+		}
+	}
+	return over;
+}
+
+TEST_F(limits, D8_O5_packets_from_several_cpus)
+{
+	self->limits.packets = 1;
+	EXPECT_EQ(0, set_limits(self->loop.fd, &self->limits));
+	EXPECT_EQ(0, overshoot(self->loop.fd));
+	EXPECT_EQ(300, counted(&self->before, "full"));
+}
+
+TEST_F(limits, D8_O5_bytes_from_several_cpus)
+{
+	self->limits.bytes = 2 * 38 - 1;
+	EXPECT_EQ(0, set_limits(self->loop.fd, &self->limits));
+	EXPECT_EQ(0, overshoot(self->loop.fd));
+	EXPECT_EQ(300, counted(&self->before, "full"));
+}
+
 /* Too old */
 
 TEST_F(limits, O5_old_drop)
@@ -361,7 +432,7 @@ TEST_F(limits, O5_close_pass_input)
 	self->limits.close = DIVERT_POLICY_PASS;
 	EXPECT_EQ(0, set_limits(self->loop.fd, &self->limits));
 	send_some(&self->loop, 10, 10);
-	EXPECT_EQ(10, counted(&self->before, "diverted"));
+	EXPECT_TRUE(wait_counted(&self->before, "diverted", 10));
 	close(self->loop.fd);
 	EXPECT_TRUE(received(self->loop.rx, 10, 10));
 	EXPECT_EQ(10, counted(&self->before, "released"));

@@ -133,11 +133,12 @@ static void divert_queue(const struct divert_delivery *d, struct sk_buff *skb)
 {
 	unsigned int len = skb->len;
 
-	if (!divert_queue_room(d->sk, skb)) {
+	if (!divert_queue_reserve(d->sk, skb)) {
 		divert_queue_full(d, skb);
 		return;
 	}
 	if (!divert_adopt(d, skb)) {
+		divert_queue_unreserve(d->sk, skb);
 		divert_drop(d->dn, d->sk, skb, DIVERT_STAT_NOMEM);
 		return;
 	}

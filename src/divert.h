@@ -229,8 +229,12 @@ struct divert_sock {
 	bool			closing;
 	/** @limits: written under lock_sock(), members read by READ_ONCE() */
 	struct divert_limits	limits;
-	/** @bytes: bytes queued, under the queue's lock */
+	/** @bytes: bytes queued or with room reserved, under the queue's lock;
+	 * read by READ_ONCE()
+	 */
 	u64			bytes;
+	/** @packets: the same in packets */
+	u32			packets;
 	/** @age_work: takes packets past their age off the queue */
 	struct delayed_work	age_work;
 	/** @counters: of this socket */
@@ -455,6 +459,8 @@ void divert_drop(struct divert_net *dn, struct sock *sk, struct sk_buff *skb,
 
 /* queue.c */
 bool divert_queue_room(const struct sock *sk, const struct sk_buff *skb);
+bool divert_queue_reserve(struct sock *sk, const struct sk_buff *skb);
+void divert_queue_unreserve(struct sock *sk, const struct sk_buff *skb);
 bool divert_queue_append(struct divert_net *dn, struct sock *sk,
 			 struct sk_buff *skb);
 void divert_queue_taken(struct sock *sk, struct sk_buff *skb);

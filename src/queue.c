@@ -3,8 +3,8 @@
  * A socket's queue: how much it holds, for how long, and what becomes of
  * packets when the socket closes.
  *
- * The queue is sk->sk_receive_queue; its lock protects it, divert_sock.bytes,
- * divert_sock.closing and what queued packets hold (struct divert_extra).
+ * The queue is sk->sk_receive_queue; its lock protects it, divert_sock.packets,
+ * bytes and closing, and what queued packets hold (struct divert_extra).
  */
 
 #include <linux/jiffies.h>
@@ -17,7 +17,7 @@
  * @sk: socket
  * @skb: packet, or several in one
  *
- * Without the lock: packets that come at the same time may all be let in.
+ * Without the lock this is a guess: see divert_queue_reserve().
  */
 bool divert_queue_room(const struct sock *sk, const struct sk_buff *skb)
 {
@@ -27,9 +27,52 @@ bool divert_queue_room(const struct sock *sk, const struct sk_buff *skb)
 
 	if (atomic_read(&sk->sk_rmem_alloc) >= READ_ONCE(sk->sk_rcvbuf))
 		return false;
-	if (packets && skb_queue_len_lockless(&sk->sk_receive_queue) >= packets)
+	if (packets && READ_ONCE(ds->packets) >= packets)
 		return false;
 	return !bytes || READ_ONCE(ds->bytes) + skb->len <= bytes;
+}
+
+static void divert_queue_account(struct divert_sock *ds,
+				 const struct sk_buff *skb)
+{
+	WRITE_ONCE(ds->packets, ds->packets + 1);
+	WRITE_ONCE(ds->bytes, ds->bytes + skb->len);
+}
+
+static void divert_queue_unaccount(struct divert_sock *ds,
+				   const struct sk_buff *skb)
+{
+	WRITE_ONCE(ds->packets, ds->packets - 1);
+	WRITE_ONCE(ds->bytes, ds->bytes - skb->len);
+}
+
+/**
+ * divert_queue_reserve() - have room for a packet
+ * @sk: socket
+ * @skb: packet
+ *
+ * Of packets that come at the same time, as many as there is room for get it.
+ *
+ * Return: whether there is room; until divert_queue_append() or
+ * divert_queue_unreserve() it counts as taken.
+ */
+bool divert_queue_reserve(struct sock *sk, const struct sk_buff *skb)
+{
+	bool room;
+
+	spin_lock_bh(&sk->sk_receive_queue.lock);
+	room = divert_queue_room(sk, skb);
+	if (room)
+		divert_queue_account(divert_sk(sk), skb);
+	spin_unlock_bh(&sk->sk_receive_queue.lock);
+	return room;
+}
+
+void divert_queue_unreserve(struct sock *sk, const struct sk_buff *skb)
+{
+	spin_lock_bh(&sk->sk_receive_queue.lock);
+	divert_queue_unaccount(divert_sk(sk), skb);
+	spin_unlock_bh(&sk->sk_receive_queue.lock);
 }
 
 /* The policy that the packet was queued under. */
@@ -64,7 +107,7 @@ static struct sk_buff *divert_queue_dequeue(struct divert_sock *ds)
 
 	skb = __skb_dequeue(&ds->inet.sk.sk_receive_queue);
 	if (skb)
-		WRITE_ONCE(ds->bytes, ds->bytes - skb->len);
+		divert_queue_unaccount(ds, skb);
 	return skb;
 }
 
@@ -77,7 +120,7 @@ static unsigned long divert_queue_age_of(const struct divert_sock *ds)
  * divert_queue_append() - queue a packet
  * @dn: namespace
  * @sk: socket
- * @skb: packet, consumed
+ * @skb: packet with room reserved, consumed
  *
  * Return: whether it was queued; else the socket is being closed, and its
  * policy was applied.
@@ -90,6 +133,7 @@ bool divert_queue_append(struct divert_net *dn, struct sock *sk,
 
 	spin_lock_bh(&queue->lock);
 	if (ds->closing) {
+		divert_queue_unaccount(ds, skb);
 		spin_unlock_bh(&queue->lock);
 		divert_queue_dispose(dn, sk, skb, DIVERT_STAT_UNREAD);
 		return false;
@@ -98,7 +142,6 @@ bool divert_queue_append(struct divert_net *dn, struct sock *sk,
 	DIVERT_CB(skb)->queued = jiffies;
 	sock_skb_set_dropcount(sk, skb);
 	__skb_queue_tail(queue, skb);
-	WRITE_ONCE(ds->bytes, ds->bytes + skb->len);
 	if (READ_ONCE(ds->limits.age) && !delayed_work_pending(&ds->age_work))
 		schedule_delayed_work(&ds->age_work, divert_queue_age_of(ds));
 	spin_unlock_bh(&queue->lock);
@@ -112,10 +155,8 @@ bool divert_queue_append(struct divert_net *dn, struct sock *sk,
  */
 void divert_queue_taken(struct sock *sk, struct sk_buff *skb)
 {
-	struct divert_sock *ds = divert_sk(sk);
-
 	spin_lock_bh(&sk->sk_receive_queue.lock);
-	WRITE_ONCE(ds->bytes, ds->bytes - skb->len);
+	divert_queue_unaccount(divert_sk(sk), skb);
 	divert_unhold(skb);
 	spin_unlock_bh(&sk->sk_receive_queue.lock);
 }
