@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Errors in words.
+ */
+
+#include <errno.h>
+#include <string.h>
+
+#include "internal.h"
+
+static const struct {
+	int error;
+	const char *text;
+} texts[] = {
+	{ EPROTONOSUPPORT,
+	  "the divert module is not loaded: run 'modprobe divert'" },
+	{ EPERM,
+	  "no permission: run as root, or with CAP_NET_RAW and CAP_NET_ADMIN" },
+	{ EADDRINUSE,
+	  "another socket has this port: see /proc/net/divert" },
+	{ EADDRNOTAVAIL,
+	  "no such interface, or a port that no mark can name: see 'sysctl net.divert'" },
+	{ EACCES,
+	  "the firewall dropped the packet" },
+	{ ENETDOWN,
+	  "the packet's interface is down" },
+	{ EMSGSIZE,
+	  "the packet is too long for its way out, and must not be fragmented" },
+};
+
+const char *divert_strerror(int error)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(texts); i++) {
+		if (texts[i].error == error)
+			return texts[i].text;
+	}
+	return strerror(error);
+}

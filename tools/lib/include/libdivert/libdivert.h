@@ -1,0 +1,534 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * libdivert: divert sockets without the repetitive parts.
+ *
+ * The library hides nothing: divert_get_fd() gives the socket, and every system
+ * call on it works beside the library. It keeps no state but that number, so
+ * any number of threads may use a handle at once, but for divert_close().
+ * It never prints, never exits, never blocks but in a read on a blocking
+ * socket, and starts no threads.
+ *
+ * <linux/divert.h> is the specification of what a divert socket does and has
+ * the structures; divert(7) explains it. <libdivert/packet.h> has what is
+ * needed to look into packets and to change them.
+ *
+ * Numbers are in host byte order, unless said.
+ */
+#ifndef _LIBDIVERT_H
+#define _LIBDIVERT_H
+
+#include <linux/divert.h>
+#include <linux/filter.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <time.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** DIVERT_PACKET_MAX - no packet is larger: 40 + 65535 bytes, in IPv6 */
+#define DIVERT_PACKET_MAX	65575
+
+struct divert;
+
+/**
+ * union divert_addr - an address read from or written to a divert socket
+ *
+ * It says which way a packet goes, from which interface it came, and after
+ * which rule it resumes. Given back as it was read, it sends the packet on
+ * where it was taken, at any time, any number of times.
+ */
+union divert_addr {
+	/** @sa: sa.sa_family tells which one it is */
+	struct sockaddr sa;
+	/** @in: AF_INET */
+	struct sockaddr_in in;
+	/** @in6: AF_INET6 */
+	struct sockaddr_in6 in6;
+};
+
+/* Sockets */
+
+/**
+ * divert_open() - open a divert socket
+ * @family: AF_INET or AF_INET6. Both carry IPv4 and IPv6 packets; they differ
+ *	in the form of their addresses.
+ *
+ * The socket is closed on exec. It can write at once, and reads nothing before
+ * divert_bind(). Nothing after this call needs privileges.
+ *
+ * Without the module the same call of socket(2) would yield a plain raw socket
+ * that sends what is written to it as IGMP; so the socket is asked whether it
+ * is a divert socket.
+ *
+ * Return: the handle, to be given to divert_close(), or NULL with errno:
+ * EPROTONOSUPPORT - the module is not loaded
+ * EPERM - CAP_NET_RAW or CAP_NET_ADMIN is missing
+ * EAFNOSUPPORT - the family is another one, or IPv6 is disabled
+ * EMFILE, ENFILE, ENOMEM, ENOBUFS - as in socket(2)
+ */
+struct divert *divert_open(int family);
+
+/**
+ * divert_open_fd() - use a socket that is there already
+ * @fd: a divert socket: inherited, received from another process, or made by
+ *	socket(2)
+ *
+ * Return: the handle, which owns @fd from now on, or NULL with errno; then @fd
+ * stays the caller's:
+ * EPROTONOSUPPORT - this is no divert socket
+ * EBADF, ENOTSOCK - this is no socket
+ * ENOMEM - no memory
+ */
+struct divert *divert_open_fd(int fd);
+
+/**
+ * divert_close() - close a socket and free its handle
+ * @divert: the handle; NULL is allowed
+ *
+ * The port is free at once. Packets that were not read are lost, unless
+ * divert_set_limits() said otherwise.
+ */
+void divert_close(struct divert *divert);
+
+/**
+ * divert_get_fd() - the socket itself
+ * @divert: the handle
+ *
+ * For poll(2), epoll(7), setsockopt(2) and whatever the library does not do. It
+ * stays the handle's: not to be closed.
+ *
+ * Return: the file descriptor
+ */
+int divert_get_fd(const struct divert *divert);
+
+/**
+ * divert_get_family() - the family of a socket's addresses
+ * @divert: the handle
+ *
+ * Return: AF_INET or AF_INET6
+ */
+int divert_get_family(const struct divert *divert);
+
+/**
+ * divert_bind() - take a divert port
+ * @divert: the handle
+ * @port: 1 to 65534; 0 picks a free one, see divert_get_port()
+ *
+ * Return: 0, or -1 with errno:
+ * EADDRINUSE - another socket has the port: /proc/net/divert shows it
+ * EADDRNOTAVAIL - no mark can name this port: see sysctl net.divert
+ * EINVAL - the socket is bound already
+ */
+int divert_bind(struct divert *divert, uint16_t port);
+
+/**
+ * divert_get_port() - the divert port a socket is bound to
+ * @divert: the handle
+ *
+ * Return: the port, 0 if it is not bound, or -1 with errno of getsockname(2)
+ */
+int divert_get_port(const struct divert *divert);
+
+/**
+ * divert_strerror() - an error in words a person can act on
+ * @error: an errno that a function of this library left
+ *
+ * Return: the text; for errors that mean nothing special here, strerror()'s
+ */
+const char *divert_strerror(int error);
+
+/* Options: all may be set at any time, unless said, and are off at first. */
+
+/**
+ * divert_set_tee() - read copies, beside the port's owner
+ * @divert: the handle, not yet bound
+ * @on: whether to
+ *
+ * The packets go on without us, whether the port has an owner or not.
+ *
+ * Return: 0, or -1 with errno:
+ * EINVAL - the socket is bound already
+ */
+int divert_set_tee(struct divert *divert, bool on);
+
+/**
+ * divert_set_fanout() - share a port with other sockets, flow by flow
+ * @divert: the handle, not yet bound
+ * @on: whether to
+ *
+ * All sockets that share a port must have set this before they are bound, and
+ * belong to one user. Both directions of a connection go to the same socket.
+ * This is SO_REUSEPORT.
+ *
+ * Return: 0, or -1 with errno of setsockopt(2)
+ */
+int divert_set_fanout(struct divert *divert, bool on);
+
+/**
+ * divert_set_info() - have metadata with each packet
+ * @divert: the handle
+ * @on: whether to
+ *
+ * divert_recv_info() and divert_batch_recv() then give a struct divert_info.
+ *
+ * Return: 0, or -1 with errno of setsockopt(2)
+ */
+int divert_set_info(struct divert *divert, bool on);
+
+/**
+ * divert_set_time() - have the time with each packet
+ * @divert: the handle
+ * @on: whether to
+ *
+ * divert_batch_recv() then gives the time at which each packet was diverted, by
+ * CLOCK_REALTIME. This is SO_TIMESTAMPNS.
+ *
+ * Return: 0, or -1 with errno of setsockopt(2)
+ */
+int divert_set_time(struct divert *divert, bool on);
+
+/**
+ * divert_set_limits() - how much is kept, and what happens to the rest
+ * @divert: the handle
+ * @limits: what is wanted; the member size is filled in by the library
+ *
+ * To change one of the limits, begin with those of divert_get_limits().
+ *
+ * Return: 0, or -1 with errno:
+ * EINVAL - a policy is none, or the age is over INT_MAX
+ */
+int divert_set_limits(struct divert *divert, const struct divert_limits *limits);
+
+/**
+ * divert_get_limits() - the limits of a socket
+ * @divert: the handle
+ * @limits: where to put them
+ *
+ * Return: 0, or -1 with errno of getsockopt(2)
+ */
+int divert_get_limits(const struct divert *divert, struct divert_limits *limits);
+
+/**
+ * divert_get_stats() - the counters of a socket
+ * @divert: the handle
+ * @stats: where to put them; those that the kernel does not know are zero
+ *
+ * Return: 0, or -1 with errno of getsockopt(2)
+ */
+int divert_get_stats(const struct divert *divert, struct divert_stats *stats);
+
+/* Filters */
+
+/**
+ * divert_filter_compile() - make a filter of an expression
+ * @filter: where to put it; to be given to divert_filter_free()
+ * @expression: as tcpdump has it, see pcap-filter(7); what speaks of link
+ *	layers cannot be used, since packets begin with the IP header
+ * @error: where to put a sentence that says what was wrong, or NULL
+ * @size: bytes at @error
+ *
+ * Return: 0, or -1 with errno:
+ * EINVAL - the expression is not valid; @error says why
+ * ENOMEM - no memory
+ */
+int divert_filter_compile(struct sock_fprog *filter, const char *expression,
+			  char *error, size_t size);
+
+/**
+ * divert_filter_free() - free what divert_filter_compile() has made
+ * @filter: the filter; may be freed while sockets use it
+ */
+void divert_filter_free(struct sock_fprog *filter);
+
+/**
+ * divert_filter_match() - does a filter accept this packet?
+ * @filter: from divert_filter_compile()
+ * @data: the packet
+ * @len: its length
+ *
+ * Return: whether it does
+ */
+bool divert_filter_match(const struct sock_fprog *filter, const void *data,
+			 size_t len);
+
+/**
+ * divert_set_filter() - leave packets in the stack that a filter rejects
+ * @divert: the handle
+ * @filter: the filter; NULL takes away the one that was there
+ *
+ * What it rejects goes on undiverted: it is not dropped. This is
+ * SO_ATTACH_FILTER.
+ *
+ * Return: 0, or -1 with errno:
+ * ENOENT - there was none to take away
+ * EPERM - somebody locked the filter (SO_LOCK_FILTER)
+ * ENOMEM - net.core.optmem_max is too small for it
+ */
+int divert_set_filter(struct divert *divert, const struct sock_fprog *filter);
+
+/* One packet at a time */
+
+/**
+ * divert_recv() - read a packet
+ * @divert: the handle
+ * @data: where to put it, from the IP header on
+ * @size: bytes there; a packet has at most DIVERT_PACKET_MAX
+ * @addr: where to put its address; NULL if nobody needs it
+ *
+ * Waits for a packet, unless the socket is non-blocking. A packet that is
+ * longer than @size is cut.
+ *
+ * Return: the packet's whole length, more than @size if it was cut, or -1 with
+ * errno:
+ * EAGAIN - there is none, and the socket is non-blocking, or its SO_RCVTIMEO
+ *	is over
+ * EINTR - a signal came first
+ */
+ssize_t divert_recv(struct divert *divert, void *data, size_t size,
+		    union divert_addr *addr);
+
+/**
+ * divert_recv_info() - read a packet with its metadata
+ * @divert: the handle
+ * @data: where to put it, from the IP header on
+ * @size: bytes there
+ * @addr: where to put its address; NULL if nobody needs it
+ * @info: where to put its metadata; all zero, also its size, if the kernel gave
+ *	none: see divert_set_info()
+ *
+ * Return: as divert_recv()
+ */
+ssize_t divert_recv_info(struct divert *divert, void *data, size_t size,
+			 union divert_addr *addr, struct divert_info *info);
+
+/**
+ * divert_send() - write a packet
+ * @divert: the handle; it need not be bound
+ * @data: one whole IP packet
+ * @len: its length; bytes past the length its header states are cut off
+ * @addr: where it goes: what came with it, or one that was made; NULL sends it
+ *	as a fresh packet
+ *
+ * Whatever was read and is not written back is dropped.
+ *
+ * Return: @len, or -1 with errno:
+ * EINVAL - this is no IP packet, or longer than what was given
+ * EAFNOSUPPORT - its version is neither 4 nor 6, or the address is of the
+ *	other family
+ * EADDRNOTAVAIL - there is no such interface (any more)
+ * ENETDOWN - the interface is down
+ * EACCES - the firewall dropped it
+ * EMSGSIZE - it is too long for the way out and must not be fragmented
+ * ENETUNREACH, EHOSTUNREACH - there is no route
+ * ENOBUFS - no memory
+ */
+ssize_t divert_send(struct divert *divert, const void *data, size_t len,
+		    const union divert_addr *addr);
+
+/**
+ * divert_send_info() - write a packet with metadata
+ * @divert: the handle
+ * @data: one whole IP packet
+ * @len: its length
+ * @addr: where it goes; may be NULL
+ * @info: hook, iif, cookie, mark and, with DIVERT_INFO_OIF, oif go before
+ *	@addr; the rest is ignored
+ *
+ * Return: as divert_send()
+ */
+ssize_t divert_send_info(struct divert *divert, const void *data, size_t len,
+			 const union divert_addr *addr,
+			 const struct divert_info *info);
+
+/* Many packets at a time */
+
+struct divert_batch;
+
+/* struct divert_msg.flags */
+#define DIVERT_MSG_CUT		0x01 /* read: only the first size bytes */
+#define DIVERT_MSG_INFO		0x02 /* read: info is there; to write: use it */
+#define DIVERT_MSG_TIME		0x04 /* read: time is there */
+
+/**
+ * struct divert_msg - one packet of a batch
+ *
+ * It belongs to the library, which may add members.
+ */
+struct divert_msg {
+	/** @data: the packet, aligned to 8 bytes; may be pointed elsewhere to
+	 * write, until the next divert_batch_recv()
+	 */
+	void *data;
+	/** @len: its length. To write: 0 = not this one. */
+	size_t len;
+	/** @flags: DIVERT_MSG_*. After reading, DIVERT_MSG_INFO tells that info
+	 * is there, and divert_batch_send() takes no notice of it unless it is
+	 * in @use, too.
+	 */
+	unsigned int flags;
+	/** @use: to write: DIVERT_MSG_INFO, if info goes before addr; 0 after
+	 * reading
+	 */
+	unsigned int use;
+	/** @error: after writing: 0, or the errno why it was not written */
+	int error;
+	/** @addr: its address */
+	union divert_addr addr;
+	/** @info: its metadata; always points to memory of the batch */
+	struct divert_info *info;
+	/** @time: when it was diverted */
+	struct timespec time;
+};
+
+/**
+ * divert_batch_alloc() - make room for many packets
+ * @count: how many, 1 to 1024
+ * @size: bytes for each; 0 = DIVERT_PACKET_MAX. Memory is used as it is touched.
+ *
+ * Return: the batch, to be given to divert_batch_free(), or NULL with errno:
+ * EINVAL - @count is not between 1 and 1024, or @size is over DIVERT_PACKET_MAX
+ * ENOMEM - no memory
+ */
+struct divert_batch *divert_batch_alloc(unsigned int count, size_t size);
+
+/**
+ * divert_batch_free() - free a batch
+ * @batch: the batch; NULL is allowed
+ */
+void divert_batch_free(struct divert_batch *batch);
+
+/**
+ * divert_batch_msg() - a packet of a batch
+ * @batch: the batch
+ * @i: which, from 0
+ *
+ * Return: the packet, or NULL if the batch has not so many
+ */
+struct divert_msg *divert_batch_msg(struct divert_batch *batch, unsigned int i);
+
+/**
+ * divert_batch_recv() - read as many packets as there are
+ * @divert: the handle
+ * @batch: where to put them
+ *
+ * Waits for the first one, unless the socket is non-blocking, and for no other.
+ *
+ * Return: how many, at least 1, or -1 with errno as divert_recv()
+ */
+int divert_batch_recv(struct divert *divert, struct divert_batch *batch);
+
+/**
+ * divert_batch_send() - write many packets
+ * @divert: the handle
+ * @batch: the packets
+ * @count: how many, from the first one on; those of length 0 are left out
+ *
+ * A packet that is refused does not keep the others back; its error tells. One
+ * behind others is tried twice before it is given up, and counted so.
+ *
+ * Return: how many were written
+ */
+int divert_batch_send(struct divert *divert, struct divert_batch *batch,
+		      unsigned int count);
+
+/* Addresses */
+
+/**
+ * divert_addr_len() - what system calls want to know of an address
+ * @addr: the address
+ *
+ * Return: its length, 0 if its family is neither AF_INET nor AF_INET6
+ */
+socklen_t divert_addr_len(const union divert_addr *addr);
+
+/**
+ * divert_addr_incoming() - which way does the packet go?
+ * @addr: the address
+ *
+ * Return: true if it has been received, false if it is being sent
+ */
+bool divert_addr_incoming(const union divert_addr *addr);
+
+/**
+ * divert_addr_cookie() - the number of the rule that diverted the packet
+ * @addr: the address
+ *
+ * Return: the cookie, 0 if there is none
+ */
+uint16_t divert_addr_cookie(const union divert_addr *addr);
+
+/**
+ * divert_addr_set_cookie() - have the packet resume after another rule
+ * @addr: the address
+ * @cookie: rules with a cookie up to this one do not divert the packet again;
+ *	0 makes it a fresh packet
+ */
+void divert_addr_set_cookie(union divert_addr *addr, uint16_t cookie);
+
+/**
+ * divert_addr_ifindex() - the interface that received the packet
+ * @addr: the address
+ *
+ * Forwarded packets have one, too. Long names, which come as a number, are
+ * understood.
+ *
+ * Return: its index, or 0: the packet was made on this host, or the interface
+ * has gone
+ */
+unsigned int divert_addr_ifindex(const union divert_addr *addr);
+
+/**
+ * divert_addr_ifname() - the name of the interface that received the packet
+ * @addr: the address
+ * @name: where to put it
+ *
+ * Return: @name, or NULL: as divert_addr_ifindex() returns 0
+ */
+char *divert_addr_ifname(const union divert_addr *addr, char name[IF_NAMESIZE]);
+
+/**
+ * divert_addr_set_out() - make the address of a packet to be sent
+ * @addr: the address
+ * @family: AF_INET or AF_INET6: the socket's, see divert_get_family()
+ * @cookie: as in divert_addr_set_cookie()
+ */
+void divert_addr_set_out(union divert_addr *addr, int family, uint16_t cookie);
+
+/**
+ * divert_addr_set_in() - make the address of a packet to be received
+ * @addr: the address
+ * @family: AF_INET or AF_INET6: the socket's, see divert_get_family()
+ * @ifindex: the interface, 1 to 16777215
+ * @cookie: as in divert_addr_set_cookie()
+ *
+ * Return: 0, or -1 with errno:
+ * EINVAL - @ifindex is not in this range
+ */
+int divert_addr_set_in(union divert_addr *addr, int family,
+		       unsigned int ifindex, uint16_t cookie);
+
+/* Enough for divert_addr_print(). */
+#define DIVERT_ADDR_TEXT	40
+
+/**
+ * divert_addr_print() - an address in words, as in "in eth0 cookie 100"
+ * @addr: the address
+ * @text: where to put them; DIVERT_ADDR_TEXT bytes are enough
+ * @size: bytes there
+ *
+ * Return: @text
+ */
+char *divert_addr_print(const union divert_addr *addr, char *text, size_t size);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* _LIBDIVERT_H */

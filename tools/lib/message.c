@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Reading and writing: one packet, or a batch of them in one system call.
+ */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "internal.h"
+
+#define BATCH_MAX	1024	/* as the kernel takes, UIO_MAXIOV */
+
+/* Control messages we read, and write: metadata and time. */
+union control {
+	struct cmsghdr align;
+	char space[CMSG_SPACE(sizeof(struct divert_info)) +
+		   CMSG_SPACE(sizeof(struct timespec))];
+};
+
+static bool is_message(const struct cmsghdr *c, int level, int type)
+{
+	return c->cmsg_level == level && c->cmsg_type == type;
+}
+
+/* An older kernel gives less, a newer one more: take what both know. */
+static void get_info(struct divert_info *info, const struct cmsghdr *c)
+{
+	size_t len = c->cmsg_len - CMSG_LEN(0);
+
+	if (len > sizeof(*info))
+		len = sizeof(*info);
+	memcpy(info, CMSG_DATA(c), len);
+	info->size = len;
+}
+
+static bool put_info(struct msghdr *msg, const struct divert_info *info)
+{
+	struct cmsghdr *c;
+
+	if (info->size < DIVERT_INFO_SIZE_1 || info->size > sizeof(*info))
+		return false;
+
+	msg->msg_controllen = CMSG_SPACE(info->size);
+	c = CMSG_FIRSTHDR(msg);
+	c->cmsg_level = SOL_DIVERT;
+	c->cmsg_type = DIVERT_INFO;
+	c->cmsg_len = CMSG_LEN(info->size);
+	memcpy(CMSG_DATA(c), info, info->size);
+	return true;
+}
+
+ssize_t divert_recv(struct divert *divert, void *data, size_t size,
+		    union divert_addr *addr)
+{
+	socklen_t len = sizeof(*addr);
+
+	return recvfrom(divert->fd, data, size, MSG_TRUNC,
+			addr ? &addr->sa : NULL, addr ? &len : NULL);
+}
+
+ssize_t divert_recv_info(struct divert *divert, void *data, size_t size,
+			 union divert_addr *addr, struct divert_info *info)
+{
+	struct iovec iov = { data, size };
+	union control control;
+	struct msghdr msg = {
+		.msg_name = addr,
+		.msg_namelen = addr ? sizeof(*addr) : 0,
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control),
+	};
+	ssize_t len = recvmsg(divert->fd, &msg, MSG_TRUNC);
+	struct cmsghdr *c;
+
+	if (len < 0)
+		return -1;
+
+	memset(info, 0, sizeof(*info));
+	for (c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c)) {
+		if (is_message(c, SOL_DIVERT, DIVERT_INFO))
+			get_info(info, c);
+	}
+	return len;
+}
+
+/* Without a length the kernel would take the address for none, and send the
+ * packet whichever way it was to go.
+ */
+static bool put_addr(struct msghdr *msg, union divert_addr *addr)
+{
+	msg->msg_name = addr;
+	msg->msg_namelen = divert_addr_len(addr);
+	return msg->msg_namelen;
+}
+
+static ssize_t fail(int error)
+{
+	errno = error;
+	return -1;
+}
+
+static ssize_t send_one(const struct divert *divert, const void *data,
+			size_t len, const union divert_addr *addr,
+			const struct divert_info *info)
+{
+	struct iovec iov = { (void *)data, len };
+	union control control;
+	struct msghdr msg = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+	};
+
+	if (addr && !put_addr(&msg, (union divert_addr *)addr))
+		return fail(EAFNOSUPPORT);
+	if (info) {
+		msg.msg_control = &control;
+		msg.msg_controllen = sizeof(control);
+		if (!put_info(&msg, info))
+			return fail(EINVAL);
+	}
+	return sendmsg(divert->fd, &msg, 0);
+}
+
+ssize_t divert_send(struct divert *divert, const void *data, size_t len,
+		    const union divert_addr *addr)
+{
+	return send_one(divert, data, len, addr, NULL);
+}
+
+ssize_t divert_send_info(struct divert *divert, const void *data, size_t len,
+			 const union divert_addr *addr,
+			 const struct divert_info *info)
+{
+	return send_one(divert, data, len, addr, info);
+}
+
+/* Batches */
+
+struct slot {
+	struct divert_msg msg;
+	struct divert_info info;
+	struct iovec iov;
+	union control control;
+};
+
+struct divert_batch {
+	unsigned int count;
+	size_t size;			/* of each packet's place in @data */
+	unsigned char *data;		/* mapped */
+	struct slot *slots;
+	struct mmsghdr *headers;	/* what the next system call is given */
+	unsigned int *which;		/* the slots of the headers, to write */
+};
+
+static size_t data_size(const struct divert_batch *batch)
+{
+	return batch->count * batch->size;
+}
+
+static void *batch_data(const struct divert_batch *batch, unsigned int i)
+{
+	return batch->data + i * batch->size;
+}
+
+void divert_batch_free(struct divert_batch *batch)
+{
+	if (!batch)
+		return;
+	if (batch->data)
+		munmap(batch->data, data_size(batch));
+	free(batch->slots);
+	free(batch->headers);
+	free(batch->which);
+	free(batch);
+}
+
+static bool batch_map(struct divert_batch *batch)
+{
+	void *data = mmap(NULL, data_size(batch), PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (data == MAP_FAILED)
+		return false;
+	batch->data = data;
+	return true;
+}
+
+static bool batch_init(struct divert_batch *batch)
+{
+	unsigned int i;
+
+	batch->slots = calloc(batch->count, sizeof(*batch->slots));
+	batch->headers = calloc(batch->count, sizeof(*batch->headers));
+	batch->which = calloc(batch->count, sizeof(*batch->which));
+	if (!batch->slots || !batch->headers || !batch->which ||
+	    !batch_map(batch))
+		return false;
+
+	for (i = 0; i < batch->count; i++) {
+		batch->slots[i].msg.data = batch_data(batch, i);
+		batch->slots[i].msg.info = &batch->slots[i].info;
+	}
+	return true;
+}
+
+struct divert_batch *divert_batch_alloc(unsigned int count, size_t size)
+{
+	struct divert_batch *batch;
+
+	if (!count || count > BATCH_MAX || size > DIVERT_PACKET_MAX) {
+		errno = EINVAL;
+		return NULL;
+	}
+
+	batch = calloc(1, sizeof(*batch));
+	if (!batch)
+		return NULL;
+
+	batch->count = count;
+	batch->size = ((size ?: DIVERT_PACKET_MAX) + 7) & ~(size_t)7;
+	if (batch_init(batch))
+		return batch;
+
+	divert_batch_free(batch);
+	errno = ENOMEM;
+	return NULL;
+}
+
+struct divert_msg *divert_batch_msg(struct divert_batch *batch, unsigned int i)
+{
+	return i < batch->count ? &batch->slots[i].msg : NULL;
+}
+
+static void prepare_recv(struct divert_batch *batch, unsigned int i)
+{
+	struct slot *slot = &batch->slots[i];
+
+	slot->iov.iov_base = batch_data(batch, i);
+	slot->iov.iov_len = batch->size;
+	batch->headers[i].msg_hdr = (struct msghdr){
+		.msg_name = &slot->msg.addr,
+		.msg_namelen = sizeof(slot->msg.addr),
+		.msg_iov = &slot->iov,
+		.msg_iovlen = 1,
+		.msg_control = &slot->control,
+		.msg_controllen = sizeof(slot->control),
+	};
+}
+
+static void get_control(struct slot *slot, const struct cmsghdr *c)
+{
+	if (is_message(c, SOL_DIVERT, DIVERT_INFO)) {
+		get_info(&slot->info, c);
+		slot->msg.flags |= DIVERT_MSG_INFO;
+	} else if (is_message(c, SOL_SOCKET, SO_TIMESTAMPNS)) {
+		memcpy(&slot->msg.time, CMSG_DATA(c), sizeof(slot->msg.time));
+		slot->msg.flags |= DIVERT_MSG_TIME;
+	}
+}
+
+static void finish_recv(struct divert_batch *batch, unsigned int i)
+{
+	struct msghdr *header = &batch->headers[i].msg_hdr;
+	struct slot *slot = &batch->slots[i];
+	struct cmsghdr *c;
+
+	slot->msg.data = slot->iov.iov_base;
+	slot->msg.len = batch->headers[i].msg_len;
+	slot->msg.flags = header->msg_flags & MSG_TRUNC ? DIVERT_MSG_CUT : 0;
+	slot->msg.use = 0;
+	slot->msg.error = 0;
+	slot->info.size = 0;
+	for (c = CMSG_FIRSTHDR(header); c; c = CMSG_NXTHDR(header, c))
+		get_control(slot, c);
+}
+
+int divert_batch_recv(struct divert *divert, struct divert_batch *batch)
+{
+	unsigned int i;
+	int n;
+
+	for (i = 0; i < batch->count; i++)
+		prepare_recv(batch, i);
+
+	n = recvmmsg(divert->fd, batch->headers, batch->count,
+		     MSG_WAITFORONE | MSG_TRUNC, NULL);
+	for (i = 0; (int)i < n; i++)
+		finish_recv(batch, i);
+	return n;
+}
+
+/* If the packet cannot be written, its error says why. */
+static bool prepare_send(struct slot *slot, struct msghdr *header)
+{
+	memset(header, 0, sizeof(*header));
+	slot->iov.iov_base = slot->msg.data;
+	slot->iov.iov_len = slot->msg.len;
+	header->msg_iov = &slot->iov;
+	header->msg_iovlen = 1;
+	slot->msg.error = EAFNOSUPPORT;
+	if (!put_addr(header, &slot->msg.addr))
+		return false;
+
+	slot->msg.error = 0;
+	if (!(slot->msg.use & DIVERT_MSG_INFO))
+		return true;
+
+	header->msg_control = &slot->control;
+	header->msg_controllen = sizeof(slot->control);
+	if (put_info(header, &slot->info))
+		return true;
+	slot->msg.error = EINVAL;
+	return false;
+}
+
+/* Headers for the packets that are to be written; how many. */
+static unsigned int gather(struct divert_batch *batch, unsigned int count)
+{
+	unsigned int i, n = 0;
+
+	for (i = 0; i < count; i++) {
+		struct slot *slot = &batch->slots[i];
+
+		slot->msg.error = 0;
+		if (!slot->msg.len)
+			continue;
+		if (prepare_send(slot, &batch->headers[n].msg_hdr))
+			batch->which[n++] = i;
+	}
+	return n;
+}
+
+int divert_batch_send(struct divert *divert, struct divert_batch *batch,
+		      unsigned int count)
+{
+	unsigned int n, at = 0;
+	int sent = 0, ret;
+
+	n = gather(batch, count < batch->count ? count : batch->count);
+	while (at < n) {
+		ret = sendmmsg(divert->fd, batch->headers + at, n - at, 0);
+		if (ret > 0) {
+			at += ret;
+			sent += ret;
+		} else if (errno != EINTR) {
+			/* The first one was refused: leave it behind. */
+			batch->slots[batch->which[at++]].msg.error = errno;
+		}
+	}
+	return sent;
+}
