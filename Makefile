@@ -10,7 +10,7 @@ kbuild = $(MAKE) -C $(KDIR) M=$(CURDIR)
 quote = '$(subst ','\'',$(1))'
 
 .DEFAULT_GOAL := help
-.PHONY: help modules modules_install clean deps build vm check demo style coverage-of-contract
+.PHONY: help modules modules_install clean deps build vm check demo bench style coverage-of-contract
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z_-]+:.*## / { printf "  %-22s %s\n", $$1, $$2 }' Makefile
@@ -42,6 +42,9 @@ check: deps ## style, unit tests, then all selftests in the VM (T=regex: only th
 
 demo: build ## watch a small daemon divert packets in the VM
 	@selftests/vm/run -k $(KERNEL) tools/examples/demo.sh
+
+bench: build ## measure divert beside NFQUEUE, TUN and others (ONLY=a,b: only these; see tools/bench/README.md)
+	@tools/bench/bench
 
 style: deps ## checkpatch, sparse, W=1, shellcheck: no findings allowed
 	@selftests/style

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <netinet/udp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "hop.h"
+
+void die(const char *what)
+{
+	fprintf(stderr, "%s: %s: %s\n", program_invocation_short_name, what,
+		strerror(errno));
+	exit(EXIT_FAILURE);
+}
+
+void unavailable(const char *what)
+{
+	fprintf(stderr, "%s: not available: %s: %s\n",
+		program_invocation_short_name, what, strerror(errno));
+	exit(HOP_UNAVAILABLE);
+}
+
+static void usage(const char *modes)
+{
+	fprintf(stderr,
+		"usage: %s [-r] [-R file] [-m mode]\n"
+		"  -r        rewrite the first byte of each payload\n"
+		"  -R file   make this file when ready\n"
+		"  -m mode   %s\n", program_invocation_short_name, modes);
+	exit(2);
+}
+
+void hop_options(struct hop_options *opt, int argc, char **argv,
+		 const char *modes)
+{
+	int c;
+
+	while ((c = getopt(argc, argv, "rR:m:")) != -1) {
+		switch (c) {
+		case 'r': opt->rewrite = true; break;
+		case 'R': opt->ready = optarg; break;
+		case 'm': opt->mode = optarg; break;
+		default: usage(modes);
+		}
+	}
+	if (optind != argc)
+		usage(modes);
+}
+
+bool hop_mode(const struct hop_options *opt, const char *mode)
+{
+	return opt->mode && !strcmp(opt->mode, mode);
+}
+
+void hop_ready(const struct hop_options *opt)
+{
+	int fd;
+
+	if (!opt->ready)
+		return;
+	fd = open(opt->ready, O_CREAT | O_WRONLY, 0600);
+	if (fd < 0)
+		die(opt->ready);
+	close(fd);
+}
+
+void socket_buffers(int fd, int bytes)
+{
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes)))
+		die("SO_RCVBUFFORCE");
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes)))
+		die("SO_SNDBUFFORCE");
+}
+
+/* Ones' complement sum of 8 bytes at a time, in the machine's byte order. */
+static uint64_t sum_add(uint64_t sum, const uint8_t *p, size_t len)
+{
+	uint64_t word;
+
+	for (; len >= sizeof(word); p += sizeof(word), len -= sizeof(word)) {
+		memcpy(&word, p, sizeof(word));
+		sum += word;
+		sum += sum < word;
+	}
+	if (len) {
+		word = 0;
+		memcpy(&word, p, len);
+		sum += word;
+		sum += sum < word;
+	}
+	return sum;
+}
+
+static uint16_t sum_fold(uint64_t sum)
+{
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return ~sum;
+}
+
+void packet_checksum(void *packet, size_t len)
+{
+	struct ip *ip = packet;
+	size_t header = ip->ip_hl * 4;
+	uint8_t *l4 = (uint8_t *)packet + header;
+	uint64_t sum = htons(ip->ip_p) + htons(len - header);
+	uint16_t *check, result;
+
+	if (ip->ip_p == IPPROTO_UDP)
+		check = &((struct udphdr *)l4)->check;
+	else if (ip->ip_p == IPPROTO_TCP)
+		check = &((struct tcphdr *)l4)->check;
+	else
+		return;
+	*check = 0;
+	sum += (uint64_t)ip->ip_src.s_addr + ip->ip_dst.s_addr;
+	result = sum_fold(sum_add(sum, l4, len - header));
+	*check = result ?: 0xffff;
+}
+
+bool packet_change(void *packet, size_t len)
+{
+	struct ip *ip = packet;
+	uint8_t *p = packet;
+	size_t payload = ip->ip_hl * 4;
+
+	if (ip->ip_p == IPPROTO_UDP)
+		payload += sizeof(struct udphdr);
+	else if (ip->ip_p == IPPROTO_TCP)
+		payload += ((struct tcphdr *)(p + payload))->doff * 4;
+	else
+		return false;
+	if (payload >= len)
+		return false;
+	p[payload] = BENCH_REWRITTEN;
+	return true;
+}

@@ -1,0 +1,180 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""Tables, goals and plots of what "measure" measured.
+
+Reads a file of JSON lines for each run (icount.jsonl, smp.jsonl), prints tables,
+compares with the goals and exits with 1 if a goal was missed or a point failed.
+"""
+
+import argparse
+import json
+import pathlib
+import sys
+
+import plots
+
+TOLERANCE = 0.02
+
+
+def load(path):
+    """{(scenario, point): line}; lines about a whole scenario have point None."""
+    lines = {}
+    with open(path) as f:
+        for text in f:
+            line = json.loads(text)
+            lines[line['scenario'], line.get('point')] = line
+    return lines
+
+
+def ordered(values):
+    return list(dict.fromkeys(values))
+
+
+def point_order(point):
+    """UDP before TCP, long bursts before short ones, small packets before large."""
+    if not point.startswith('udp-'):
+        return (1, 0, 0)
+    size, burst = point.split('-')[1:]
+    return (0, -int(burst), int(size))
+
+
+class Run:
+    def __init__(self, path):
+        self.name = pathlib.Path(path).stem
+        self.lines = load(path)
+        self.scenarios = ordered(s for s, _ in self.lines)
+        self.points = sorted({p for (_, p), line in self.lines.items() if 'cost' in line},
+                             key=point_order)
+
+    def value(self, scenario, point, member='cost'):
+        return self.lines.get((scenario, point), {}).get(member)
+
+    def added(self, scenario, point):
+        """What the scenario costs beyond plain forwarding."""
+        base = 'fwd+ct' if scenario.endswith('+ct') else 'fwd'
+        cost, forwarding = self.value(scenario, point), self.value(base, point)
+        if cost is None or forwarding is None:
+            return None
+        return cost - forwarding
+
+    def unavailable(self, scenario):
+        return self.lines.get((scenario, None), {}).get('unavailable')
+
+    def errors(self):
+        return [(s, p, line['error']) for (s, p), line in self.lines.items() if 'error' in line]
+
+
+# --- tables ------------------------------------------------------------------------------------
+
+def heading(point):
+    if not point.startswith('udp-'):
+        return 'TCP k/MiB'
+    size, burst = point.split('-')[1:]
+    return f'{size} B, {burst}'
+
+
+def cell_cost(run, scenario, point):
+    cost, added = run.value(scenario, point), run.added(scenario, point)
+    if cost is None:
+        return '-'
+    unit = 1 if point.startswith('udp-') else 1000
+    text = f'{cost / unit:,.0f}'
+    if added is not None and scenario != 'fwd':
+        text += f' ({added / unit:+,.0f})'
+    return text
+
+
+def cell_rate(run, scenario, point):
+    rate = run.value(scenario, point, 'rate')
+    if rate is None:
+        return '-'
+    text = f'{rate:,.0f}'
+    if run.value(scenario, point, 'p50') and point.endswith('-1'):
+        text += f' ({run.value(scenario, point, "p50"):.0f}, {run.value(scenario, point, "p99"):.0f} us)'
+    return text
+
+
+TITLES = {
+    'icount': 'Instructions per packet, or thousands per MiB of TCP (beyond plain forwarding)',
+    'smp': 'Packets, or MiB of TCP, per second with two emulated CPUs (median, 99% of latencies)',
+}
+
+
+def table(run):
+    cell = cell_cost if run.name == 'icount' else cell_rate
+    rows = [['', *(heading(p) for p in run.points)]]
+    for scenario in run.scenarios:
+        if not run.unavailable(scenario):
+            rows.append([scenario, *(cell(run, scenario, p) for p in run.points)])
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    print(f'\n{TITLES.get(run.name, run.name)}:\n')
+    for row in rows:
+        print(f'{row[0]:{widths[0]}}', *(f'{c:>{w}}' for c, w in zip(row[1:], widths[1:])),
+              sep='  ')
+    reasons = ordered(run.unavailable(s) for s in run.scenarios if run.unavailable(s))
+    for reason in reasons:
+        names = [s for s in run.scenarios if run.unavailable(s) == reason]
+        print(f'\nnot available ({reason.strip()}):\n    {" ".join(names)}')
+    for scenario, point, error in run.errors():
+        print(f'\nFAILED: {scenario}, {point}: {error}')
+
+
+# --- goals -------------------------------------------------------------------------------------
+
+def read_goals(path):
+    with open(path) as f:
+        rows = [line.split() for line in f]
+    return [row[:5] + [float(row[5])] for row in rows if row and not row[0].startswith('#')]
+
+
+def check_goal(run, goal):
+    """The goal as a member of bench.json, or None if it was not measured."""
+    name, measure, scenario, peer, point, limit = goal
+    of = run.added if measure == 'added' else run.value
+    ours, theirs = of(scenario, point), of(peer, point)
+    if not theirs or ours is None:
+        return None
+    ratio = ours / theirs
+    return {'goal': name, 'measure': measure, 'scenario': scenario, 'peer': peer, 'point': point,
+            'limit': limit, 'ratio': round(ratio, 4), 'met': ratio <= limit * (1 + TOLERANCE)}
+
+
+def check_goals(run, goals):
+    results = list(filter(None, (check_goal(run, goal) for goal in goals)))
+    if not results:
+        return results
+    print('\nGoals:\n')
+    for r in results:
+        print(f'{"ok    " if r["met"] else "MISSED"}  {r["goal"]:4} {r["measure"]:5} '
+              f'{r["scenario"]} / {r["peer"]}, {r["point"]}: '
+              f'{r["ratio"]:.3f} (at most {r["limit"]:.2f})')
+    met = sum(r['met'] for r in results)
+    print(f'\n{met} met, {len(results) - met} missed, {len(goals) - len(results)} not measured')
+    return results
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('-g', dest='goals', help='file of goals, for the run "icount"')
+    parser.add_argument('-j', dest='json', help='write all that was found out to this file')
+    parser.add_argument('-p', dest='plots', help='draw plots into this folder')
+    parser.add_argument('runs', nargs='+')
+    args = parser.parse_args()
+
+    runs = [Run(path) for path in args.runs]
+    found = {'runs': {run.name: list(run.lines.values()) for run in runs}, 'goals': []}
+    for run in runs:
+        table(run)
+        if run.name == 'icount' and args.goals:
+            found['goals'] = check_goals(run, read_goals(args.goals))
+        if args.plots:
+            plots.draw(run, args.plots)
+    if args.json:
+        pathlib.Path(args.json).write_text(json.dumps(found, indent=1) + '\n')
+    failed = any(run.errors() for run in runs)
+    missed = any(not goal['met'] for goal in found['goals'])
+    sys.exit(failed or missed)
+
+
+if __name__ == '__main__':
+    main()
