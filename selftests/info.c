@@ -208,7 +208,7 @@ TEST_F(info, R5_received)
 	EXPECT_EQ(0U, info.uid);
 	EXPECT_EQ(0U, info.sock_cookie);
 	EXPECT_EQ(0U, info.cgroup);
-	EXPECT_EQ(0U, info.reserved);
+	EXPECT_EQ(0U, info.ct_id);
 }
 
 TEST_F(info, R5_full_interface_name)
@@ -397,6 +397,45 @@ TEST_F(info, R5_conntrack)
 	EXPECT_EQ(DIVERT_INFO_CONNTRACK, info.flags & DIVERT_INFO_CONNTRACK);
 	EXPECT_EQ(0x1234U, info.ct_mark);
 	EXPECT_EQ(2U, info.ct_state);	/* IP_CT_NEW */
+}
+
+/* What conntrack(8) says of the connection to UDP_PORT; 0 = there is none. */
+static __u32 conntrack_id(void)
+{
+	FILE *list = popen("conntrack -L -o id -p udp --dport 5000 2>/dev/null",
+			   "r");
+	char line[512] = "", *id;
+
+	if (!list)
+		die("conntrack");
+	fgets(line, sizeof(line), list);
+	pclose(list);
+	id = strstr(line, " id=");
+	return id ? strtoul(id + 4, NULL, 10) : 0;
+}
+
+TEST_F(info, O2_R5_conntrack_id)
+{
+	int here = ns_open(), fd;
+
+	if (system("modprobe -q nf_conntrack && modprobe -q nft_ct"))
+		SKIP(return, "no conntrack here");
+	/* The first packet makes the connection, the second is diverted. */
+	nft_load("table ip m {\n"
+		 " chain p {\n"
+		 "  type filter hook prerouting priority mangle;\n"
+		 "  ct state new udp dport 5000 udp length 19 meta mark set 0x1b580064\n"
+		 " }\n"
+		 "}\n");
+	ns_enter(self->peer);
+	fd = udp_open(NULL, 0);
+	udp_send(fd, "10.0.0.1", 10);
+	udp_send(fd, "10.0.0.1", 11);
+	ns_enter(here);
+	ASSERT_EQ(39, read_info(self->fd));
+	EXPECT_EQ(DIVERT_INFO_CONNTRACK, info.flags & DIVERT_INFO_CONNTRACK);
+	EXPECT_NE(0U, info.ct_id);
+	EXPECT_EQ(conntrack_id(), info.ct_id);
 }
 
 /* Writing */

@@ -476,6 +476,7 @@ void divert_info_make(struct divert_info *info, struct divert_net *dn,
 void divert_info_read(struct msghdr *msg, const struct sock *sk,
 		      const struct sk_buff *skb);
 int divert_info_parse(struct msghdr *msg, struct divert_dest *to);
+void divert_info_exit(void);
 
 /* option.c */
 int divert_setsockopt(struct socket *sock, int level, int optname,

@@ -84,6 +84,8 @@ static void divert_info_conntrack(struct divert_info *info,
 		return;
 	info->flags |= DIVERT_INFO_CONNTRACK;
 	info->ct_state = state;
+	/* As netlink has it, and whoever prints that. */
+	info->ct_id = ntohl((__force __be32)divert_ct_id(ct));
 #ifdef CONFIG_NF_CONNTRACK_MARK
 	info->ct_mark = READ_ONCE(ct->mark);
 #endif
@@ -219,4 +221,11 @@ int divert_info_parse(struct msghdr *msg, struct divert_dest *to)
 			return err;
 	}
 	return 0;
+}
+
+void divert_info_exit(void)
+{
+#if IS_ENABLED(CONFIG_NF_CONNTRACK)
+	divert_ct_id_exit();
+#endif
 }

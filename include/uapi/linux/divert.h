@@ -326,7 +326,7 @@ struct divert_stats {
 #define DIVERT_INFO_REASSEMBLED	0x02 /* frag_max is valid */
 #define DIVERT_INFO_LOOPBACK	0x04 /* received from this host itself */
 #define DIVERT_INFO_SENDER	0x08 /* uid, sock_cookie, cgroup are valid */
-#define DIVERT_INFO_CONNTRACK	0x10 /* ct_mark, ct_state are valid */
+#define DIVERT_INFO_CONNTRACK	0x10 /* ct_mark, ct_state, ct_id are valid */
 #define DIVERT_INFO_VLAN	0x20 /* vlan is valid */
 #define DIVERT_INFO_CSUM_VALID	0x40 /* checked by the device or made here */
 #define DIVERT_INFO_OIF		0x80 /* its sender is bound to oif; write: leave
@@ -410,8 +410,10 @@ struct divert_info {
 	__u64	cgroup;
 	/** @ct_state: enum ip_conntrack_info of the packet */
 	__u32	ct_state;
-	/** @reserved: 0 */
-	__u32	reserved;
+	/** @ct_id: id of the connection, as conntrack(8) and nft(8) show it;
+	 * 0 = unknown
+	 */
+	__u32	ct_id;
 };
 
 #define DIVERT_INFO_SIZE_1	96	/* struct divert_info of version 1 */
