@@ -17,6 +17,16 @@
  * that its sender is bound to.
  */
 #define DIVERT_SCOPE_BOUND	0x80000000u
+/* Both: the rest of it is the ticket of a kept packet instead. */
+#define DIVERT_SCOPE_TICKET	0xc0000000u
+/* In sin6_flowinfo of any other: the same */
+#define DIVERT_FLOWINFO_TICKET	0x80000000u
+
+/* In sin_zero of a kept packet there is less room for the name: this many bytes,
+ * then a byte that no name can hold, then the ticket in three.
+ */
+#define DIVERT_NAME_SHORT	4
+#define DIVERT_NAME_TICKET	'/'
 
 /* Making: under RCU, while the packet is at the hook */
 
@@ -74,7 +84,7 @@ static bool divert_first_address6(const struct net_device *dev,
 static void divert_context_set(u8 zero[DIVERT_NAME_LEN],
 			       const struct divert_context *context)
 {
-	if (context->oif > 0xffffff)
+	if (context->oif >= DIVERT_TICKET)
 		return;
 	put_unaligned_be24(context->oif, zero + 1);
 	put_unaligned_be32(context->mark, zero + 4);
@@ -239,6 +249,96 @@ int divert_address_read(const struct sk_buff *skb, u16 family, void *name)
 				    divert_address4_read(cb, name);
 }
 
+/* Replaces a long name by "/ifindex"; false if that is too long as well. */
+static bool divert_name_shorten(u8 zero[DIVERT_NAME_LEN], int ifindex)
+{
+	char name[IFNAMSIZ];
+	size_t len = strnlen(zero, DIVERT_NAME_LEN);
+
+	if (len <= DIVERT_NAME_SHORT)
+		return true;
+	len = snprintf(name, sizeof(name), "/%d", ifindex);
+	if (len > DIVERT_NAME_SHORT)
+		return false;
+	memset(zero, 0, DIVERT_NAME_LEN);
+	memcpy(zero, name, len);
+	return true;
+}
+
+/* The device that the address names. */
+static int divert_named_ifindex(const struct sk_buff *skb)
+{
+	const struct nf_hook_state *state = &DIVERT_CB(skb)->extra->state;
+
+	return state->hook == NF_INET_PRE_ROUTING ? state->in->ifindex :
+						    skb->skb_iif;
+}
+
+static bool divert_address4_ticket(const struct sk_buff *skb, u32 ticket,
+				   bool must, struct sockaddr_in *sin)
+{
+	u8 *zero = (u8 *)sin->sin_zero;
+	int ifindex;
+
+	if (!zero[0]) {
+		if (get_unaligned_be24(zero + 1) && !must)
+			return false;
+		put_unaligned_be24(ticket, zero + 1);
+		return true;
+	}
+
+	ifindex = divert_named_ifindex(skb);
+	if (divert_name_shorten(zero, ifindex)) {
+		zero[DIVERT_NAME_SHORT] = DIVERT_NAME_TICKET;
+		put_unaligned_be24(ticket, zero + DIVERT_NAME_SHORT + 1);
+		return true;
+	}
+	if (!must)
+		return false;
+
+	if (sin->sin_addr.s_addr)
+		sin->sin_addr.s_addr = htonl(ifindex & 0xffffff);
+	memset(zero, 0, DIVERT_NAME_LEN);
+	put_unaligned_be24(ticket, zero + 1);
+	return true;
+}
+
+static bool divert_address6_ticket(u32 ticket, bool must,
+				   struct sockaddr_in6 *sin6)
+{
+	u32 scope = sin6->sin6_scope_id;
+
+	if (scope && !(scope & DIVERT_SCOPE_BOUND)) {
+		sin6->sin6_flowinfo = htonl(DIVERT_FLOWINFO_TICKET | ticket);
+		return true;
+	}
+	if (scope && !must)
+		return false;
+	sin6->sin6_scope_id = DIVERT_SCOPE_TICKET | ticket;
+	return true;
+}
+
+/**
+ * divert_address_ticket() - have the address name a kept packet
+ * @skb: packet with a number
+ * @family: the socket's
+ * @name: its address as it is read, changed
+ *
+ * Return: false if there is no room that would not cost the packet its way,
+ * should it be written as a packet of its own. One that is kept by DIVERT_HOLD
+ * is not, or is by somebody who has other means to say so.
+ */
+bool divert_address_ticket(const struct sk_buff *skb, u16 family, void *name)
+{
+	const struct divert_extra *extra = DIVERT_CB(skb)->extra;
+	u32 ticket = DIVERT_TICKET | (extra->id & DIVERT_TICKET_MASK);
+	bool must = extra->keep == DIVERT_KEEP_HEADERS;
+
+	return family == AF_INET6 ?
+	       divert_address6_ticket(ticket, must, name) :
+	       divert_address4_ticket(skb, ticket, must, name);
+}
+
 /* Parsing */
 
 /* "/12" to 12, 0 if it is not that. */
@@ -260,13 +360,24 @@ static void divert_address4_parse(const struct sockaddr_in *sin,
 	to->incoming = sin->sin_addr.s_addr;
 	ipv6_addr_set_v4mapped(sin->sin_addr.s_addr, &to->addr);
 
-	/* A name that fills all eight bytes is no name: it may be cut short. */
-	if (zero[0] && memchr(zero, 0, DIVERT_NAME_LEN)) {
-		memcpy(to->name, zero, DIVERT_NAME_LEN);
-		to->ifindex = divert_name_index(to->name);
+	if (!zero[0]) {
+		if (!to->incoming)
+			divert_context_get(zero, &to->context);
+		if (get_unaligned_be24(zero + 1) & DIVERT_TICKET) {
+			to->ticket = get_unaligned_be24(zero + 1);
+			to->context.oif = 0;
+		}
+		return;
 	}
-	if (!zero[0] && !to->incoming)
-		divert_context_get(zero, &to->context);
+
+	if (zero[DIVERT_NAME_SHORT] == DIVERT_NAME_TICKET) {
+		memcpy(to->name, zero, DIVERT_NAME_SHORT);
+		to->ticket = get_unaligned_be24(zero + DIVERT_NAME_SHORT + 1);
+	} else if (memchr(zero, 0, DIVERT_NAME_LEN)) {
+		/* One that fills all eight bytes may be cut short: no name. */
+		memcpy(to->name, zero, DIVERT_NAME_LEN);
+	}
+	to->ifindex = divert_name_index(to->name);
 }
 
 static void divert_address6_parse(const struct sockaddr_in6 *sin6, int len,
@@ -280,8 +391,16 @@ static void divert_address6_parse(const struct sockaddr_in6 *sin6, int len,
 		       !(ipv6_addr_v4mapped(&to->addr) &&
 			 !to->addr.s6_addr32[3]);
 
+	if ((scope & DIVERT_SCOPE_TICKET) == DIVERT_SCOPE_TICKET) {
+		to->ticket = scope & ~DIVERT_SCOPE_TICKET;
+		scope = 0;
+	}
 	if (!(scope & DIVERT_SCOPE_BOUND))
 		to->ifindex = scope;
+	if (to->ifindex &&
+	    ntohl(sin6->sin6_flowinfo) & DIVERT_FLOWINFO_TICKET)
+		to->ticket = ntohl(sin6->sin6_flowinfo) &
+			     ~DIVERT_FLOWINFO_TICKET;
 	if (!to->incoming && !to->ifindex) {
 		to->context.oif = scope & ~DIVERT_SCOPE_BOUND;
 		to->context.mark = ntohl(sin6->sin6_flowinfo);

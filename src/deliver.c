@@ -17,13 +17,15 @@ struct divert_delivery {
 	struct sock			*sk;
 	const struct nf_hook_state	*state;
 	struct divert_cb		cb;
-	struct divert_info		info;	/* if it informs */
 	bool				informs;
 	bool				copy;	/* the packet itself goes on */
+	bool				holds;	/* it may have to go on */
+	u8				keep;	/* enum divert_keep */
 	/* For the packet, not its copy; enum divert_policy */
 	u8				full;
 	u8				old;
 	u8				close;
+	struct divert_info		info;	/* if it informs */
 };
 
 /**
@@ -58,66 +60,66 @@ bool divert_wanted(const struct sock *sk, struct sk_buff *skb)
 	return !filter || bpf_prog_run_save_cb(filter->prog, skb);
 }
 
-/* Goes with the packet: the socket's part of it is done. */
-static void divert_skb_destruct(struct sk_buff *skb)
-{
-	kfree(DIVERT_CB(skb)->extra);
-	sock_rfree(skb);
-}
-
-/* May the packet have to go on later? */
-static bool divert_holds(const struct divert_delivery *d)
-{
-	return d->old == DIVERT_POLICY_PASS || d->close == DIVERT_POLICY_PASS;
-}
-
 /* Each packet of a segmented one has its own, as each may go its own way. */
 static struct divert_extra *divert_extra_make(const struct divert_delivery *d)
 {
 	struct divert_extra *extra;
 
-	if (!d->informs && !divert_holds(d))
+	extra = divert_extra_alloc();
+	if (!extra)
 		return NULL;
 
-	extra = kzalloc(sizeof(*extra), GFP_ATOMIC);
-	if (!extra)
-		return ERR_PTR(-ENOMEM);
 	if (d->informs)
 		extra->info = d->info;
+	extra->keep = d->keep;
+	extra->copy = d->copy;
 	extra->old = d->old;
 	extra->close = d->close;
 	return extra;
 }
 
+/* When it was taken, if somebody asks; a held packet keeps the time that the
+ * stack has given it.
+ */
+static void divert_stamp(const struct divert_delivery *d, struct sk_buff *skb,
+			 struct divert_extra *extra)
+{
+	ktime_t now = d->sk->sk_flags & SK_FLAGS_TIMESTAMP ?
+		      ktime_get_real() : 0;
+
+	if (extra && extra->held)
+		extra->tstamp = now;
+	else
+		skb->tstamp = now;
+}
+
 /* Turns a packet of the stack's into one of the socket's. */
 static bool divert_adopt(const struct divert_delivery *d, struct sk_buff *skb)
 {
-	struct divert_extra *extra;
+	struct divert_extra *extra = NULL;
 
 	if (skb_orphan_frags_rx(skb, GFP_ATOMIC))
 		return false;
 
-	extra = divert_extra_make(d);
-	if (IS_ERR(extra))
-		return false;
+	if (d->informs || d->holds || d->keep || d->copy) {
+		extra = divert_extra_make(d);
+		if (!extra)
+			return false;
+	}
 
-	if (divert_holds(d))
+	if (d->holds)
 		divert_hold(extra, skb, d->state);
-	if (!extra || !extra->held)
+	if (!extra || !extra->held) {
 		divert_detach(skb);
-	skb_orphan(skb);
-
+		skb_orphan(skb);
+	}
+	divert_stamp(d, skb, extra);
 	*DIVERT_CB(skb) = d->cb;
 	DIVERT_CB(skb)->extra = extra;
-	__net_timestamp(skb);
-
-	skb->sk = d->sk;
-	skb->destructor = divert_skb_destruct;
-	atomic_add(skb->truesize, &d->sk->sk_rmem_alloc);
 	return true;
 }
 
-/* There was room for a part of what has been segmented. */
+/* There was no room, or only for a part of what has been segmented. */
 static void divert_queue_full(const struct divert_delivery *d,
 			      struct sk_buff *skb)
 {
@@ -129,29 +131,33 @@ static void divert_queue_full(const struct divert_delivery *d,
 	}
 }
 
+/* The same when the packet is ours already: others were quicker. */
+static void divert_queue_late(const struct divert_delivery *d,
+			      struct sk_buff *skb)
+{
+	struct divert_extra *extra = DIVERT_CB(skb)->extra;
+
+	if (d->full == DIVERT_POLICY_PASS && extra && extra->held) {
+		divert_count(d->dn, d->sk, DIVERT_STAT_PASSED);
+		divert_release(d->dn, skb);
+		return;
+	}
+	divert_extra_free(skb);
+	divert_drop(d->dn, d->sk, skb, DIVERT_STAT_FULL);
+}
+
 static void divert_queue(const struct divert_delivery *d, struct sk_buff *skb)
 {
-	unsigned int len = skb->len;
-
-	if (!divert_queue_reserve(d->sk, skb)) {
+	if (!divert_queue_room(d->sk, skb)) {
 		divert_queue_full(d, skb);
 		return;
 	}
 	if (!divert_adopt(d, skb)) {
-		divert_queue_unreserve(d->sk, skb);
 		divert_drop(d->dn, d->sk, skb, DIVERT_STAT_NOMEM);
 		return;
 	}
-
-	trace_divert_queue(d->dn->net, skb, d->cb.port, d->cb.cookie);
-	divert_count(d->dn, d->sk, DIVERT_STAT_DIVERTED);
-	divert_count_add(d->dn, d->sk, DIVERT_STAT_BYTES, len);
-	if (d->copy)
-		divert_count(d->dn, d->sk, DIVERT_STAT_TEED);
-
-	if (divert_queue_append(d->dn, d->sk, skb) &&
-	    !sock_flag(d->sk, SOCK_DEAD))
-		d->sk->sk_data_ready(d->sk);
+	if (!divert_queue_append(d->dn, d->sk, skb, d->copy))
+		divert_queue_late(d, skb);
 }
 
 /* Packets as they would be on the wire, in a list; all checksums complete.
@@ -176,39 +182,60 @@ static struct sk_buff *divert_segment(struct sk_buff *skb)
 	return segs;
 }
 
-/* All that is to be known of the packet, while it is still the stack's. */
-static struct divert_delivery
-divert_delivery_make(struct divert_net *dn, struct sock *sk,
-		     const struct sk_buff *skb,
-		     const struct nf_hook_state *state,
-		     const struct divert_target *to, bool copy)
+/* What a copy cannot do: it has no way to go on. */
+static void divert_delivery_policy(struct divert_delivery *d,
+				   const struct divert_sock *ds)
 {
-	const struct divert_limits *limits = &divert_sk(sk)->limits;
-	struct divert_delivery d = {
-		.dn		= dn,
-		.sk		= sk,
-		.state		= state,
-		.cb		= { .cookie = to->cookie, .port = to->port },
-		.copy		= copy,
-		.informs	= READ_ONCE(divert_sk(sk)->info),
-	};
+	const struct divert_limits *limits = &ds->limits;
 
-	if (!copy) {
-		d.full = READ_ONCE(limits->full);
-		d.old = READ_ONCE(limits->old);
-		d.close = READ_ONCE(limits->close);
-	}
+	d->full = READ_ONCE(limits->full);
+	d->old = READ_ONCE(limits->old);
+	d->close = READ_ONCE(limits->close);
+	if (!d->keep && READ_ONCE(ds->in_place))
+		d->keep = DIVERT_KEEP_COPY;
+	d->holds = d->keep || d->full == DIVERT_POLICY_PASS ||
+		   d->old == DIVERT_POLICY_PASS ||
+		   d->close == DIVERT_POLICY_PASS;
+}
 
-	divert_address_make(&d.cb, &dn->conf, skb, state, sk->sk_family);
-	if (d.informs)
-		divert_info_make(&d.info, dn, skb, state, to, copy);
-	return d;
+/* All that is to be known of the packet, while it is still the stack's. */
+static void divert_delivery_init(struct divert_delivery *d,
+				 struct divert_net *dn, struct sock *sk,
+				 const struct sk_buff *skb,
+				 const struct nf_hook_state *state,
+				 const struct divert_target *to, bool copy)
+{
+	const struct divert_sock *ds = divert_sk(sk);
+
+	d->dn = dn;
+	d->sk = sk;
+	d->state = state;
+	d->cb = (struct divert_cb){ .cookie = to->cookie, .port = to->port };
+	d->informs = READ_ONCE(ds->info);
+	d->copy = copy;
+	d->keep = READ_ONCE(ds->hold.headers) ? DIVERT_KEEP_HEADERS :
+						DIVERT_KEEP_NOT;
+	d->holds = false;
+	d->full = DIVERT_POLICY_DROP;
+	d->old = DIVERT_POLICY_DROP;
+	d->close = DIVERT_POLICY_DROP;
+	if (!copy)
+		divert_delivery_policy(d, ds);
+
+	divert_address_make(&d->cb, &dn->conf, skb, state, sk->sk_family);
+	if (d->informs)
+		divert_info_make(&d->info, dn, skb, state, to);
 }
 
 static void divert_deliver_skb(const struct divert_delivery *d,
 			       struct sk_buff *skb)
 {
 	struct sk_buff *segs, *next;
+
+	if (d->keep == DIVERT_KEEP_HEADERS) {
+		divert_queue(d, skb);
+		return;
+	}
 
 	segs = divert_segment(skb);
 	if (!segs) {
@@ -243,7 +270,7 @@ bool divert_deliver(struct divert_net *dn, struct sock *sk, struct sk_buff *skb,
 	    !divert_queue_room(sk, skb))
 		return false;
 
-	d = divert_delivery_make(dn, sk, skb, state, to, false);
+	divert_delivery_init(&d, dn, sk, skb, state, to, false);
 	divert_deliver_skb(&d, skb);
 	return true;
 }
@@ -264,7 +291,7 @@ void divert_deliver_copy(struct divert_net *dn, struct sock *sk,
 	struct sk_buff *copy;
 
 	/* The original knows its sender, a clone does not. */
-	d = divert_delivery_make(dn, sk, skb, state, to, true);
+	divert_delivery_init(&d, dn, sk, skb, state, to, true);
 	copy = skb_clone(skb, GFP_ATOMIC);
 	if (!copy) {
 		sk_drops_inc(sk);

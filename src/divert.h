@@ -51,6 +51,9 @@
 /* IPv6 does not count its header. */
 #define DIVERT_MAX_PACKET6	(DIVERT_MAX_PACKET + sizeof(struct ipv6hdr))
 
+/* The longest IP header: IPv4 with options, or IPv6 without extensions */
+#define DIVERT_HEADER_MAX	60
+
 struct divert_extra;
 
 /* PRE_ROUTING, LOCAL_OUT, POST_ROUTING of IPv4 and IPv6 */
@@ -86,6 +89,8 @@ struct divert_conf {
 	int	no_listener;
 	/** @defrag: reassemble fragments before they are diverted */
 	int	defrag;
+	/** @in_place: enum divert_inplace of new sockets */
+	int	in_place;
 	/** @rcvbuf: default buffer sizes of new sockets, bytes of truesize */
 	int	rcvbuf;
 };
@@ -207,6 +212,29 @@ struct divert_port {
 	struct sock	*sk[];
 };
 
+/* Lets packets go on, all of them, in order. Process context. */
+typedef void divert_go_t(struct divert_net *dn, struct sock *sk,
+			 struct sk_buff_head *list);
+
+/**
+ * struct divert_kept - packets that have been read and stay in the kernel
+ *
+ * Under the queue's lock. Numbers are given in the order of reading; the packets
+ * that are here have numbers from @first to @next - 1, with gaps.
+ */
+struct divert_kept {
+	/** @size: number of slots, a power of two */
+	u32		size;
+	/** @bytes: memory that the packets take */
+	u64		bytes;
+	/** @first: packets with numbers below are gone */
+	u64		first;
+	/** @next: number of the next packet to be read */
+	u64		next;
+	/** @slots: packets, by number modulo @size, or NULL */
+	struct sk_buff	*slots[];
+};
+
 /**
  * struct divert_sock - a divert socket
  */
@@ -223,10 +251,27 @@ struct divert_sock {
 	bool			tee;
 	/** @info: reads get a struct divert_info; READ_ONCE(), WRITE_ONCE() */
 	bool			info;
+	/** @records: reads and writes are of records; as @info */
+	bool			records;
+	/** @in_place: enum divert_inplace; as @info */
+	u8			in_place;
 	/** @closing: packets are not queued any more but passed; written and
 	 * read under the queue's lock
 	 */
 	bool			closing;
+	/** @hold: written under lock_sock(), members read by READ_ONCE() */
+	struct divert_hold	hold;
+	/** @kept: packets that have been read and stay here; set once, under
+	 * lock_sock() and the queue's lock, which protects what is in it; NULL
+	 * while none are kept
+	 */
+	struct divert_kept	*kept;
+	/** @batch_go: how the packets in sk->sk_write_queue go on; under its
+	 * lock
+	 */
+	divert_go_t		*batch_go;
+	/** @batch_work: lets a batch go on whose end never came */
+	struct delayed_work	batch_work;
 	/** @limits: written under lock_sock(), members read by READ_ONCE() */
 	struct divert_limits	limits;
 	/** @bytes: bytes queued or with room reserved, under the queue's lock;
@@ -302,26 +347,41 @@ struct divert_cb {
 	};
 };
 
+/* Why a queued packet is held. */
+enum divert_keep {
+	DIVERT_KEEP_NOT,	/* it may be passed, no more; or not held */
+	DIVERT_KEEP_HEADERS,	/* DIVERT_HOLD: kept while its headers are away */
+	DIVERT_KEEP_COPY,	/* DIVERT_INPLACE: until its copy comes back */
+};
+
 /**
  * struct divert_extra - what goes along with some queued packets
  *
  * Belongs to the packet and goes with it.
  */
 struct divert_extra {
-	/** @info: what a reader is told of the packet */
-	struct divert_info	info;
-	/** @old: enum divert_policy for it when past its age */
-	u8			old;
-	/** @close: the same when it is unread as the socket closes */
-	u8			close;
-	/** @held: the packet can go on; @state holds references, the packet
-	 * has its route and connection still. Under the queue's lock.
-	 */
-	bool			held;
 	/** @state: the hook it was taken from */
 	struct nf_hook_state	state;
 	/** @cb: what skb->cb was there */
 	u8			cb[sizeof_field(struct sk_buff, cb)];
+	/** @id: its number in struct divert_kept */
+	u64			id;
+	/** @tstamp: when it was taken, 0 if nobody asked */
+	ktime_t			tstamp;
+	/** @keep: enum divert_keep */
+	u8			keep;
+	/** @old: enum divert_policy for it when past its age */
+	u8			old;
+	/** @close: the same when it is unread as the socket closes */
+	u8			close;
+	/** @copy: it is a copy, the packet went on */
+	bool			copy;
+	/** @held: the packet can go on; @state holds references, the packet
+	 * has its route, connection and sender still. Under the queue's lock.
+	 */
+	bool			held;
+	/** @info: what a reader is told of the packet; size 0: nothing */
+	struct divert_info	info;
 };
 
 #define DIVERT_CB(skb)	((struct divert_cb *)(skb)->cb)
@@ -370,7 +430,42 @@ struct divert_dest {
 	bool	marked;
 	/** @context: of a locally made packet, else zero */
 	struct divert_context context;
+	/** @ticket: what the address says of a kept packet, 0 = nothing; see
+	 * divert_kept_named()
+	 */
+	u32	ticket;
+	/** @id: kept packet that this is a verdict on */
+	u64	id;
+	/** @verdict: DIVERT_INFO_HELD if it is one, and DIVERT_VERDICT_* */
+	u32	verdict;
+	/** @offset: where in the kept packet the bytes go */
+	u32	offset;
 };
+
+/**
+ * struct divert_read - a read of packets; whoever reads owns it
+ */
+struct divert_read {
+	/** @list: packets that are to be copied to the reader */
+	struct sk_buff_head	list;
+	/** @done: those that have been, and are to be kept */
+	struct sk_buff_head	done;
+	/** @evicted: packets that had to go for them */
+	struct sk_buff_head	evicted;
+	/** @max: so many packets at most */
+	int			max;
+	/** @room: bytes that the reader has for records */
+	size_t			room;
+	/** @first: the first packet is read even if it has no room */
+	bool			first;
+};
+
+/* A ticket is this and the lowest bits of a kept packet's number. */
+#define DIVERT_TICKET		0x800000
+#define DIVERT_TICKET_MASK	(DIVERT_TICKET - 1)
+
+#define DIVERT_VERDICTS		(DIVERT_VERDICT_DROP | DIVERT_VERDICT_UPTO | \
+				 DIVERT_VERDICT_RULES)
 
 /* The mark to route a written packet with: chosen for this one, or for all of
  * the socket's, or the one it came with.
@@ -434,6 +529,8 @@ u32 divert_mark_resumed(const struct divert_conf *conf, u16 cookie);
 bool divert_port_reachable(const struct divert_conf *conf, u32 port);
 void divert_leave(struct divert_net *dn, struct sk_buff *skb,
 		  const struct nf_hook_state *state);
+void divert_rewind(struct divert_net *dn, struct sk_buff *skb,
+		   const struct nf_hook_state *state, u16 cookie);
 
 /* port.c */
 int divert_port_bind(struct divert_net *dn, struct sock *sk, u16 port);
@@ -459,20 +556,70 @@ void divert_drop(struct divert_net *dn, struct sock *sk, struct sk_buff *skb,
 
 /* queue.c */
 bool divert_queue_room(const struct sock *sk, const struct sk_buff *skb);
-bool divert_queue_reserve(struct sock *sk, const struct sk_buff *skb);
-void divert_queue_unreserve(struct sock *sk, const struct sk_buff *skb);
 bool divert_queue_append(struct divert_net *dn, struct sock *sk,
-			 struct sk_buff *skb);
-void divert_queue_taken(struct sock *sk, struct sk_buff *skb);
+			 struct sk_buff *skb, bool copy);
+int divert_queue_read(struct sock *sk, int flags, struct divert_read *read);
+void divert_queue_discard(struct divert_net *dn, struct sock *sk,
+			  struct sk_buff *skb, enum divert_stat reason);
+void divert_queue_dispose_list(struct divert_net *dn, struct sock *sk,
+			       struct sk_buff_head *list, enum divert_stat why);
 void divert_queue_close(struct divert_net *dn, struct sock *sk);
-void divert_queue_forget_dev(struct sock *sk, const struct net_device *dev);
+void divert_queue_forget_dev(struct divert_net *dn, struct sock *sk,
+			     const struct net_device *dev);
 void divert_queue_age(struct work_struct *work);
+void divert_read_init(struct divert_read *read, int max, size_t room);
+size_t divert_read_len(const struct sock *sk, const struct sk_buff *skb);
+void divert_read_done(struct sock *sk, struct divert_read *read,
+		      struct sk_buff *skb, bool keep);
+void divert_read_end(struct divert_net *dn, struct sock *sk,
+		     struct divert_read *read);
+
+/* kept.c */
+#define DIVERT_KEPT_MAX		65536
+
+int divert_kept_alloc(struct divert_sock *ds);
+struct sk_buff *divert_kept_peek(struct divert_sock *ds);
+struct sk_buff *divert_kept_oldest(struct divert_sock *ds);
+void divert_kept_number(struct divert_sock *ds, struct sk_buff *skb,
+			struct sk_buff_head *evicted);
+bool divert_kept_publish(struct divert_sock *ds, struct sk_buff *skb);
+void divert_kept_forget(struct sock *sk, u64 id);
+struct sk_buff *divert_kept_take(struct sock *sk, const struct divert_dest *to);
+bool divert_kept_return(struct sock *sk, struct sk_buff *skb);
+int divert_kept_take_upto(struct sock *sk, const struct divert_dest *to,
+			  struct sk_buff_head *list);
+void divert_kept_forget_dev(struct divert_sock *ds,
+			    const struct net_device *dev,
+			    struct sk_buff_head *lost);
+
+/* verdict.c */
+int divert_write(struct divert_net *dn, struct sock *sk, struct msghdr *msg,
+		 size_t len, const struct divert_dest *to);
+
+/* patch.c */
+int divert_patch(struct divert_net *dn, struct sk_buff *skb,
+		 struct iov_iter *from, size_t len, u32 offset);
+
+/* batch.c */
+void divert_batch_add(struct divert_net *dn, struct sock *sk,
+		      struct sk_buff *skb, divert_go_t *go, bool more);
+void divert_batch_end(struct divert_net *dn, struct sock *sk);
+void divert_batch_late(struct work_struct *work);
+void divert_batch_close(struct divert_net *dn, struct sock *sk);
+
+/* record.c */
+size_t divert_record_len(const struct sock *sk, const struct sk_buff *skb);
+int divert_record_read(struct divert_net *dn, struct sock *sk,
+		       struct msghdr *msg, size_t len, int flags);
+int divert_record_write(struct divert_net *dn, struct sock *sk,
+			struct msghdr *msg, size_t len);
 
 /* info.c */
 void divert_info_make(struct divert_info *info, struct divert_net *dn,
 		      const struct sk_buff *skb,
 		      const struct nf_hook_state *state,
-		      const struct divert_target *to, bool copy);
+		      const struct divert_target *to);
+u32 divert_info_flags(const struct sk_buff *skb);
 void divert_info_read(struct msghdr *msg, const struct sock *sk,
 		      const struct sk_buff *skb);
 int divert_info_parse(struct msghdr *msg, struct divert_dest *to);
@@ -494,6 +641,7 @@ struct divert_context divert_context_make(const struct divert_conf *conf,
 					  const struct sk_buff *skb,
 					  const struct nf_hook_state *state);
 int divert_address_read(const struct sk_buff *skb, u16 family, void *name);
+bool divert_address_ticket(const struct sk_buff *skb, u16 family, void *name);
 int divert_address_parse(const void *name, int len, u16 family,
 			 struct divert_dest *to);
 struct net_device *divert_dev_named(struct net *net,
@@ -517,7 +665,13 @@ void divert_detach(struct sk_buff *skb);
 bool divert_hold_uses(const struct sk_buff *skb, const struct net_device *dev);
 void divert_pass_behind(struct divert_net *dn, struct sk_buff *skb,
 			const struct nf_hook_state *state);
-bool divert_release(struct divert_net *dn, struct sk_buff *skb);
+void divert_release(struct divert_net *dn, struct sk_buff *skb);
+divert_go_t divert_go_behind;
+divert_go_t divert_go_rules;
+struct divert_extra *divert_extra_alloc(void);
+struct divert_extra *divert_extra_dup(const struct divert_extra *extra);
+void divert_extra_free(struct sk_buff *skb);
+bool divert_hold_gone(const struct sk_buff *skb);
 int divert_hold_init(void);
 void divert_hold_exit(void);
 unsigned int divert_look_again(const struct divert_net *dn, struct sk_buff *skb,
@@ -528,6 +682,7 @@ int divert_route(struct net *net, struct sock *sk, struct sk_buff *skb,
 		 const struct divert_dest *to);
 int divert_route6(struct net *net, struct sock *sk, struct sk_buff *skb,
 		  const struct divert_dest *to);
+int divert_reroute6(struct net *net, struct sock *sk, struct sk_buff *skb);
 void divert_route_own(struct net *net, struct sk_buff *skb,
 		      struct net_device *in);
 
@@ -539,6 +694,8 @@ void divert_resume_read(const struct divert_net *dn, const struct sk_buff *skb,
 void divert_resume_advance(const struct divert_net *dn, struct sk_buff *skb,
 			   const struct nf_hook_state *state,
 			   const struct divert_resume *resume);
+void divert_route_in(const struct divert_net *dn, struct sk_buff *skb,
+		     const struct nf_hook_state *state);
 void divert_resume_end(const struct divert_net *dn, struct sk_buff *skb,
 		       const struct nf_hook_state *state);
 void divert_tag_out(const struct divert_net *dn, struct sk_buff *skb,

@@ -17,6 +17,59 @@
 
 #include "divert.h"
 
+static struct kmem_cache *divert_extra_cache;
+
+/**
+ * divert_extra_alloc() - make what goes along with a packet
+ *
+ * Return: with nothing in @info and nothing held, the rest is not initialised;
+ * or NULL.
+ */
+struct divert_extra *divert_extra_alloc(void)
+{
+	struct divert_extra *extra;
+
+	extra = kmem_cache_alloc(divert_extra_cache, GFP_ATOMIC);
+	if (!extra)
+		return NULL;
+
+	extra->id = 0;
+	extra->tstamp = 0;
+	extra->keep = DIVERT_KEEP_NOT;
+	extra->held = false;
+	extra->info.size = 0;
+	return extra;
+}
+
+/* For a clone of the packet, which holds nothing. */
+struct divert_extra *divert_extra_dup(const struct divert_extra *extra)
+{
+	struct divert_extra *dup = divert_extra_alloc();
+
+	if (!dup)
+		return NULL;
+	dup->tstamp = extra->tstamp;
+	dup->keep = extra->keep;
+	dup->copy = extra->copy;
+	dup->info = extra->info;
+	return dup;
+}
+
+/**
+ * divert_extra_free() - what goes along with a packet goes
+ * @skb: packet, off the queue
+ */
+void divert_extra_free(struct sk_buff *skb)
+{
+	struct divert_extra *extra = DIVERT_CB(skb)->extra;
+
+	if (!extra)
+		return;
+	divert_unhold(skb);
+	DIVERT_CB(skb)->extra = NULL;
+	kmem_cache_free(divert_extra_cache, extra);
+}
+
 static const struct nf_hook_entries *
 divert_hook_entries(const struct nf_hook_state *state)
 {
@@ -170,6 +223,26 @@ bool divert_hold_uses(const struct sk_buff *skb, const struct net_device *dev)
 		skb->dev == dev);
 }
 
+static bool divert_dev_going(const struct net_device *dev)
+{
+	return dev && dev->reg_state != NETREG_REGISTERED;
+}
+
+/**
+ * divert_hold_gone() - has a device gone that a held packet needs?
+ * @skb: packet, under the queue's lock
+ *
+ * divert_queue_forget_dev() does not see packets that are being read.
+ */
+bool divert_hold_gone(const struct sk_buff *skb)
+{
+	const struct divert_extra *extra = DIVERT_CB(skb)->extra;
+
+	return divert_dev_going(extra->state.in) ||
+	       divert_dev_going(extra->state.out) ||
+	       divert_dev_going(skb->dev);
+}
+
 /**
  * divert_pass_behind() - let a packet go on behind our hook
  * @dn: namespace
@@ -196,56 +269,78 @@ void divert_pass_behind(struct divert_net *dn, struct sk_buff *skb,
 	rcu_read_unlock();
 }
 
-/* The packet as the stack's own, off the socket's account. Who peeks at it in
- * this moment keeps it, and the stack gets another. NULL if there is no memory.
+/* The packet as it was at our hook; what the hook was, with its references, is
+ * the caller's.
  */
-static struct sk_buff *divert_disown(struct sk_buff *skb,
-				     struct divert_extra *extra)
+static struct nf_hook_state divert_restore(struct sk_buff *skb)
 {
-	u8 cb[sizeof(extra->cb)];
-	struct sk_buff *own = skb;
+	struct divert_extra *extra = DIVERT_CB(skb)->extra;
+	struct nf_hook_state state = extra->state;
 
-	memcpy(cb, extra->cb, sizeof(cb));
-	if (skb_shared(skb)) {
-		own = skb_clone(skb, GFP_ATOMIC);
-		if (!own)
-			return NULL;
-		extra->held = false;
-		divert_detach(skb);
-		consume_skb(skb);
-	} else {
-		/* Frees extra. */
-		skb_orphan(skb);
-	}
-	memcpy(own->cb, cb, sizeof(cb));
-	return own;
+	memcpy(skb->cb, extra->cb, sizeof(extra->cb));
+	kmem_cache_free(divert_extra_cache, extra);
+	return state;
 }
 
 /**
  * divert_release() - let a held packet go on behind our hook
  * @dn: namespace
- * @skb: packet off the queue, consumed if it was held
+ * @skb: packet off its place, consumed
  *
  * Not with a lock that a packet's way could need.
- *
- * Return: false if it was not held, or there was no memory.
  */
-bool divert_release(struct divert_net *dn, struct sk_buff *skb)
+void divert_release(struct divert_net *dn, struct sk_buff *skb)
 {
-	struct divert_extra *extra = DIVERT_CB(skb)->extra;
-	struct nf_hook_state state;
-
-	if (!extra || !extra->held)
-		return false;
-
-	state = extra->state;
-	skb = divert_disown(skb, extra);
-	if (!skb)
-		return false;
+	struct nf_hook_state state = divert_restore(skb);
 
 	divert_pass_behind(dn, skb, &state);
 	divert_state_put(&state);
-	return true;
+}
+
+/* From the first rules of the hook on, with the mark of a packet that resumes
+ * after @cookie: those up to it are behind the packet, others may divert it.
+ */
+static void divert_release_rules(struct divert_net *dn, struct sk_buff *skb)
+{
+	u16 cookie = DIVERT_CB(skb)->cookie;
+	struct nf_hook_state state = divert_restore(skb);
+	const struct nf_hook_entries *entries;
+
+	divert_rewind(dn, skb, &state, cookie);
+	entries = divert_hook_entries(&state);
+	if (!entries)
+		kfree_skb(skb);
+	else if (nf_hook_slow(skb, &state, entries,
+			      divert_rules_index(entries)) == 1)
+		state.okfn(state.net, state.sk, skb);
+	divert_state_put(&state);
+}
+
+static void divert_go(struct divert_net *dn, struct sk_buff_head *list,
+		      void (*release)(struct divert_net *dn,
+				      struct sk_buff *skb))
+{
+	struct sk_buff *skb;
+
+	rcu_read_lock();
+	local_bh_disable();
+	while ((skb = __skb_dequeue(list)))
+		release(dn, skb);
+	local_bh_enable();
+	rcu_read_unlock();
+}
+
+/* divert_go_t: held packets, behind our hook or at the rules */
+void divert_go_behind(struct divert_net *dn, struct sock *sk,
+		      struct sk_buff_head *list)
+{
+	divert_go(dn, list, divert_release);
+}
+
+void divert_go_rules(struct divert_net *dn, struct sock *sk,
+		     struct sk_buff_head *list)
+{
+	divert_go(dn, list, divert_release_rules);
 }
 
 static int divert_device_event(struct notifier_block *nb, unsigned long event,
@@ -260,7 +355,7 @@ static int divert_device_event(struct notifier_block *nb, unsigned long event,
 
 	spin_lock(&dn->socks_lock);
 	hlist_for_each_entry(ds, &dn->socks, node)
-		divert_queue_forget_dev(&ds->inet.sk, dev);
+		divert_queue_forget_dev(dn, &ds->inet.sk, dev);
 	spin_unlock(&dn->socks_lock);
 	return NOTIFY_DONE;
 }
@@ -271,10 +366,20 @@ static struct notifier_block divert_device_notifier = {
 
 int divert_hold_init(void)
 {
-	return register_netdevice_notifier(&divert_device_notifier);
+	int err;
+
+	divert_extra_cache = KMEM_CACHE_USERCOPY(divert_extra, 0, info);
+	if (!divert_extra_cache)
+		return -ENOMEM;
+
+	err = register_netdevice_notifier(&divert_device_notifier);
+	if (err)
+		kmem_cache_destroy(divert_extra_cache);
+	return err;
 }
 
 void divert_hold_exit(void)
 {
 	unregister_netdevice_notifier(&divert_device_notifier);
+	kmem_cache_destroy(divert_extra_cache);
 }

@@ -159,6 +159,25 @@ void divert_leave(struct divert_net *dn, struct sk_buff *skb,
 	divert_pass(dn, skb, state, &resume, true);
 }
 
+/**
+ * divert_rewind() - the rules are to see a packet again
+ * @dn: namespace
+ * @skb: packet that was diverted at this hook
+ * @state: the hook
+ * @cookie: rules up to this one are behind the packet
+ */
+void divert_rewind(struct divert_net *dn, struct sk_buff *skb,
+		   const struct nf_hook_state *state, u16 cookie)
+{
+	struct divert_resume resume;
+
+	divert_resume_read(dn, skb, state, &resume);
+	resume.shown = true;
+	resume.cookie = cookie;
+	divert_resume_advance(dn, skb, state, &resume);
+	divert_mark_show(&dn->conf, skb, cookie);
+}
+
 /* Copies for the watchers. */
 static void divert_watch(struct divert_net *dn, const struct divert_port *port,
 			 struct sk_buff *skb, const struct nf_hook_state *state,
@@ -176,13 +195,9 @@ static void divert_watch(struct divert_net *dn, const struct divert_port *port,
  * set a mark once, so they must look again for that.
  */
 static unsigned int divert_go_on(struct divert_net *dn, struct sk_buff *skb,
-				 const struct nf_hook_state *state,
-				 struct divert_resume *resume, u16 cookie)
+				 const struct nf_hook_state *state, u16 cookie)
 {
-	resume->shown = true;
-	resume->cookie = cookie;
-	divert_resume_advance(dn, skb, state, resume);
-	divert_mark_show(&dn->conf, skb, cookie);
+	divert_rewind(dn, skb, state, cookie);
 	return divert_look_again(dn, skb, state);
 }
 
@@ -251,7 +266,7 @@ static unsigned int divert_look(struct divert_net *dn, struct sk_buff *skb,
 	if (sk)
 		divert_deliver_copy(dn, sk, skb, state, &to);
 	*behind = to.cookie;
-	return divert_go_on(dn, skb, state, &resume, to.cookie);
+	return divert_go_on(dn, skb, state, to.cookie);
 }
 
 /* Each look takes the packet at least one rule further, so they end. */

@@ -117,12 +117,11 @@ static void divert_info_packet(struct divert_info *info,
  * @skb: packet at a hook, whole and unchanged
  * @state: the hook
  * @to: what its mark says
- * @copy: the packet goes on
  */
 void divert_info_make(struct divert_info *info, struct divert_net *dn,
 		      const struct sk_buff *skb,
 		      const struct nf_hook_state *state,
-		      const struct divert_target *to, bool copy)
+		      const struct divert_target *to)
 {
 	memset(info, 0, sizeof(*info));
 	info->size = sizeof(*info);
@@ -130,8 +129,6 @@ void divert_info_make(struct divert_info *info, struct divert_net *dn,
 	info->hook = state->hook;
 	info->port = to->port;
 	info->cookie = to->cookie;
-	if (copy)
-		info->flags |= DIVERT_INFO_TEE;
 
 	divert_info_devices(info, skb, state);
 	divert_info_route(info, &dn->conf, skb, state);
@@ -141,20 +138,46 @@ void divert_info_make(struct divert_info *info, struct divert_net *dn,
 }
 
 /**
+ * divert_info_flags() - what there is to say of a packet as it is read
+ * @skb: packet, off the queue
+ *
+ * Return: DIVERT_INFO_* that go into records, too.
+ */
+u32 divert_info_flags(const struct sk_buff *skb)
+{
+	const struct divert_extra *extra = DIVERT_CB(skb)->extra;
+	u32 flags = 0;
+
+	if (skb_is_gso(skb))
+		flags |= DIVERT_INFO_GSO;
+	if (skb->ip_summed == CHECKSUM_PARTIAL)
+		flags |= DIVERT_INFO_CSUM_PARTIAL;
+	if (extra && extra->copy)
+		flags |= DIVERT_INFO_TEE;
+	if (extra && extra->id && extra->keep == DIVERT_KEEP_HEADERS)
+		flags |= DIVERT_INFO_HELD;
+	return flags;
+}
+
+/**
  * divert_info_read() - give a reader its control message
  * @msg: of the read
  * @sk: socket
- * @skb: packet
+ * @skb: packet, off the queue
  */
 void divert_info_read(struct msghdr *msg, const struct sock *sk,
 		      const struct sk_buff *skb)
 {
-	const struct divert_extra *extra = DIVERT_CB(skb)->extra;
+	struct divert_extra *extra = DIVERT_CB(skb)->extra;
 
 	/* Packets from before it was asked for have none. */
-	if (READ_ONCE(divert_sk(sk)->info) && extra && extra->info.size)
-		put_cmsg(msg, SOL_DIVERT, DIVERT_INFO, extra->info.size,
-			 (void *)&extra->info);
+	if (!READ_ONCE(divert_sk(sk)->info) || !extra || !extra->info.size)
+		return;
+
+	extra->info.flags |= divert_info_flags(skb);
+	if (extra->info.flags & DIVERT_INFO_HELD)
+		extra->info.id = extra->id;
+	put_cmsg(msg, SOL_DIVERT, DIVERT_INFO, extra->info.size, &extra->info);
 }
 
 static int divert_info_apply(const struct divert_info *info,
@@ -167,6 +190,14 @@ static int divert_info_apply(const struct divert_info *info,
 	if (info->iif > INT_MAX || info->oif > INT_MAX)
 		return -EINVAL;
 
+	if (info->flags & DIVERT_VERDICTS && !(info->flags & DIVERT_INFO_HELD))
+		return -EINVAL;
+
+	if (info->flags & DIVERT_INFO_HELD) {
+		to->verdict = info->flags & (DIVERT_INFO_HELD | DIVERT_VERDICTS);
+		to->id = info->id;
+		to->ticket = 0;
+	}
 	to->incoming = info->hook == NF_INET_PRE_ROUTING;
 	to->cookie = info->cookie;
 	to->ifindex = info->iif;

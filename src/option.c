@@ -87,26 +87,72 @@ static int divert_copy_in(void *val, size_t len, sockptr_t optval,
 	return copy_from_sockptr(val, optval, len) ? -EFAULT : 0;
 }
 
-static int divert_set_bool(struct divert_sock *ds, int optname,
-			   sockptr_t optval, unsigned int optlen)
+static int divert_set_int(struct divert_sock *ds, int optname,
+			  sockptr_t optval, unsigned int optlen)
 {
+	int max = optname == DIVERT_INPLACE ? DIVERT_INPLACE_BEHIND : 1;
 	int val, err;
 
 	err = divert_copy_in(&val, sizeof(val), optval, optlen);
 	if (err)
 		return err;
-	if (val != !!val)
+	if (val < 0 || val > max)
 		return -EINVAL;
 
-	if (optname == DIVERT_INFO) {
+	switch (optname) {
+	case DIVERT_INFO:
 		WRITE_ONCE(ds->info, val);
 		return 0;
+	case DIVERT_RECORDS:
+		WRITE_ONCE(ds->records, val);
+		return 0;
+	case DIVERT_INPLACE:
+		err = val && !ds->kept ? divert_kept_alloc(ds) : 0;
+		if (!err)
+			WRITE_ONCE(ds->in_place, val);
+		return err;
+	default:
+		/* A port's sockets do not change sides. */
+		if (ds->port)
+			return -EINVAL;
+		ds->tee = val;
+		return 0;
 	}
+}
 
-	/* A port's sockets do not change sides. */
-	if (ds->port)
+static bool divert_hold_valid(const struct divert_sock *ds,
+			      const struct divert_hold *hold)
+{
+	return hold->size == sizeof(*hold) &&
+	       hold->headers <= DIVERT_MAX_PACKET6 &&
+	       hold->packets <= DIVERT_KEPT_MAX &&
+	       !(hold->flags & ~DIVERT_HOLD_RULES) &&
+	       (!ds->kept || hold->packets == ds->hold.packets);
+}
+
+static int divert_set_hold(struct divert_sock *ds, sockptr_t optval,
+			   unsigned int optlen)
+{
+	struct divert_hold hold, old = ds->hold;
+	int err;
+
+	err = divert_copy_in(&hold, sizeof(hold), optval, optlen);
+	if (err)
+		return err;
+	if (!divert_hold_valid(ds, &hold))
 		return -EINVAL;
-	ds->tee = val;
+
+	ds->hold.packets = hold.packets;
+	if (hold.headers && !ds->kept) {
+		err = divert_kept_alloc(ds);
+		if (err) {
+			ds->hold = old;
+			return err;
+		}
+	}
+	WRITE_ONCE(ds->hold.flags, hold.flags);
+	WRITE_ONCE(ds->hold.bytes, hold.bytes);
+	WRITE_ONCE(ds->hold.headers, hold.headers);
 	return 0;
 }
 
@@ -151,7 +197,12 @@ static int divert_set_own(struct sock *sk, int optname, sockptr_t optval,
 	switch (optname) {
 	case DIVERT_INFO:
 	case DIVERT_TEE:
-		err = divert_set_bool(ds, optname, optval, optlen);
+	case DIVERT_RECORDS:
+	case DIVERT_INPLACE:
+		err = divert_set_int(ds, optname, optval, optlen);
+		break;
+	case DIVERT_HOLD:
+		err = divert_set_hold(ds, optval, optlen);
 		break;
 	case DIVERT_LIMITS:
 		err = divert_set_limits(ds, optval, optlen);
@@ -225,6 +276,18 @@ static int divert_get_limits(struct divert_sock *ds, char __user *optval,
 	return divert_copy_out(optval, optlen, &limits, sizeof(limits));
 }
 
+static int divert_get_hold(struct sock *sk, char __user *optval,
+			   int __user *optlen)
+{
+	struct divert_hold hold;
+
+	lock_sock(sk);
+	hold = divert_sk(sk)->hold;
+	release_sock(sk);
+	hold.size = sizeof(hold);
+	return divert_copy_out(optval, optlen, &hold, sizeof(hold));
+}
+
 static int divert_get_own(struct sock *sk, int optname, char __user *optval,
 			  int __user *optlen)
 {
@@ -237,6 +300,12 @@ static int divert_get_own(struct sock *sk, int optname, char __user *optval,
 		return divert_get_int(optval, optlen, READ_ONCE(ds->info));
 	case DIVERT_TEE:
 		return divert_get_int(optval, optlen, READ_ONCE(ds->tee));
+	case DIVERT_RECORDS:
+		return divert_get_int(optval, optlen, READ_ONCE(ds->records));
+	case DIVERT_INPLACE:
+		return divert_get_int(optval, optlen, READ_ONCE(ds->in_place));
+	case DIVERT_HOLD:
+		return divert_get_hold(sk, optval, optlen);
 	case DIVERT_LIMITS:
 		return divert_get_limits(ds, optval, optlen);
 	case DIVERT_STATS:

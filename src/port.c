@@ -211,7 +211,7 @@ static int divert_port_may_join(const struct divert_port *old, struct sock *sk)
 
 	first = old->sk[0];
 	if (!sk->sk_reuseport || !first->sk_reuseport ||
-	    !uid_eq(sk_uid(sk), sk_uid(first)))
+	    !uid_eq(sock_i_uid(sk), sock_i_uid(first)))
 		return -EADDRINUSE;
 	return old->owners < DIVERT_OWNERS_MAX ? 0 : -ENOSPC;
 }
@@ -340,6 +340,11 @@ int divert_port_bind(struct divert_net *dn, struct sock *sk, u16 port)
 
 	if (ds->port)
 		return -EINVAL;
+	if (ds->in_place && !ds->kept) {
+		err = divert_kept_alloc(ds);
+		if (err)
+			return err;
+	}
 
 	mutex_lock(&dn->lock);
 	err = divert_port_take(dn, sk, &num);

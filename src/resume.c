@@ -213,10 +213,16 @@ void divert_resume_advance(const struct divert_net *dn, struct sk_buff *skb,
 	};
 }
 
-/* Clears the way of a packet that was written as received to input routing. */
-static void divert_resume_route(const struct divert_net *dn,
-				struct sk_buff *skb,
-				const struct nf_hook_state *state)
+/**
+ * divert_route_in() - clear a packet's way to input routing
+ * @dn: namespace
+ * @skb: packet at PRE_ROUTING; what it has in the place of a route goes
+ * @state: the hook
+ *
+ * Called under RCU.
+ */
+void divert_route_in(const struct divert_net *dn, struct sk_buff *skb,
+		     const struct nf_hook_state *state)
 {
 	struct net_device *in = state->in;
 
@@ -245,7 +251,7 @@ void divert_resume_end(const struct divert_net *dn, struct sk_buff *skb,
 	if (tag && !tag->written)
 		tag->secret = 0;
 	if (divert_tag_dst(dn, skb))
-		divert_resume_route(dn, skb, state);
+		divert_route_in(dn, skb, state);
 }
 
 void divert_tags_exit(struct divert_net *dn)

@@ -7,6 +7,8 @@
 #include <net/ipv6.h>
 #include <net/l3mdev.h>
 
+#include <linux/netfilter_ipv6.h>
+
 #include "divert.h"
 
 static int divert_oif6(const struct sock *sk, const struct divert_dest *to,
@@ -155,4 +157,10 @@ int divert_route6(struct net *net, struct sock *sk, struct sk_buff *skb,
 	rcu_read_unlock();
 
 	return err == -EINVAL ? divert_route6_plain(net, sk, skb, to) : err;
+}
+
+/* As ip_route_me_harder(): by the packet's mark, as it stands. */
+int divert_reroute6(struct net *net, struct sock *sk, struct sk_buff *skb)
+{
+	return ip6_route_me_harder(net, sk, skb);
 }

@@ -44,6 +44,7 @@ static void divert_sock_unhash(struct sock *sk)
 static void divert_sock_destruct(struct sock *sk)
 {
 	WARN_ON_ONCE(!skb_queue_empty(&sk->sk_receive_queue));
+	kvfree(divert_sk(sk)->kept);
 	divert_sk(sk)->destruct(sk);
 }
 
@@ -73,6 +74,8 @@ static int divert_sock_init(struct sock *sk)
 	ds->mc_hops = -1;
 	INIT_HLIST_NODE(&ds->node);
 	INIT_DELAYED_WORK(&ds->age_work, divert_queue_age);
+	INIT_DELAYED_WORK(&ds->batch_work, divert_batch_late);
+	ds->in_place = READ_ONCE(dn->conf.in_place);
 
 	if (!ns_capable(sock_net(sk)->user_ns, CAP_NET_ADMIN))
 		return -EPERM;
@@ -99,6 +102,7 @@ static void divert_sock_destroy(struct sock *sk)
 	struct divert_net *dn = divert_pernet(sock_net(sk));
 	struct divert_sock *ds = divert_sk(sk);
 
+	divert_batch_close(dn, sk);
 	/* First: what was queued goes before what the port lets pass. */
 	divert_queue_close(dn, sk);
 
@@ -154,60 +158,92 @@ static int divert_shutdown(struct socket *sock, int how)
 	return 0;
 }
 
-static int divert_sendmsg(struct socket *sock, struct msghdr *msg, size_t len)
+static int divert_send_one(struct divert_net *dn, struct sock *sk,
+			   struct msghdr *msg, size_t len)
 {
-	struct divert_net *dn = divert_pernet(sock_net(sock->sk));
 	struct divert_dest to = { };
 	int err = 0;
 
-	if (msg->msg_flags & MSG_OOB)
-		return -EOPNOTSUPP;
-	if (READ_ONCE(sock->sk->sk_shutdown) & SEND_SHUTDOWN)
-		return -EPIPE;
-
 	if (msg->msg_namelen)
 		err = divert_address_parse(msg->msg_name, msg->msg_namelen,
-					   sock->sk->sk_family, &to);
+					   sk->sk_family, &to);
 	if (!err && msg->msg_controllen)
 		err = divert_info_parse(msg, &to);
-	if (!err)
-		err = divert_inject(dn, sock->sk, msg, len, &to);
+	return err ?: divert_write(dn, sk, msg, len, &to);
+}
+
+static int divert_sendmsg(struct socket *sock, struct msghdr *msg, size_t len)
+{
+	struct divert_net *dn = divert_pernet(sock_net(sock->sk));
+	struct sock *sk = sock->sk;
+	int err;
+
+	if (msg->msg_flags & MSG_OOB)
+		return -EOPNOTSUPP;
+	if (READ_ONCE(sk->sk_shutdown) & SEND_SHUTDOWN)
+		return -EPIPE;
+
+	if (READ_ONCE(divert_sk(sk)->records))
+		return divert_record_write(dn, sk, msg, len);
+
+	err = divert_send_one(dn, sk, msg, len);
 	if (err) {
-		divert_count(dn, sock->sk, divert_stat_errno(err));
+		divert_count(dn, sk, divert_stat_errno(err));
 		return err;
 	}
 	return len;
 }
 
-static int divert_recv_skb(struct sock *sk, struct sk_buff *skb,
-			   struct msghdr *msg, size_t len)
+/* A held packet has its own use for its time. */
+static void divert_recv_cmsgs(struct sock *sk, struct sk_buff *skb,
+			      struct msghdr *msg)
 {
-	size_t copied = min_t(size_t, len, skb->len);
+	const struct divert_extra *extra = DIVERT_CB(skb)->extra;
+	ktime_t tstamp = skb->tstamp;
+
+	if (extra && extra->held)
+		skb->tstamp = extra->tstamp;
+	sock_recv_cmsgs(msg, sk, skb);
+	if (extra && extra->held)
+		skb->tstamp = tstamp;
+
+	divert_info_read(msg, sk, skb);
+}
+
+/* The address, with the ticket of a kept packet in it. Without a ticket, only
+ * one that is named otherwise can be kept.
+ */
+static bool divert_recv_address(struct sock *sk, struct sk_buff *skb,
+				struct msghdr *msg)
+{
+	const struct divert_extra *extra = DIVERT_CB(skb)->extra;
+
+	if (!msg->msg_name)
+		return extra && extra->keep == DIVERT_KEEP_HEADERS;
+
+	msg->msg_namelen = divert_address_read(skb, sk->sk_family,
+					       msg->msg_name);
+	return extra && extra->id &&
+	       divert_address_ticket(skb, sk->sk_family, msg->msg_name);
+}
+
+/* Return: bytes copied; @keep: the packet can have a verdict. */
+static int divert_recv_skb(struct sock *sk, struct sk_buff *skb,
+			   struct msghdr *msg, size_t len, bool *keep)
+{
+	size_t wanted = divert_read_len(sk, skb);
+	size_t copied = min_t(size_t, len, wanted);
 	int err;
 
 	err = skb_copy_datagram_msg(skb, 0, msg, copied);
 	if (err)
 		return err;
 
-	if (copied < skb->len)
+	if (copied < wanted)
 		msg->msg_flags |= MSG_TRUNC;
-	sock_recv_cmsgs(msg, sk, skb);
-	divert_info_read(msg, sk, skb);
-
-	if (msg->msg_name)
-		msg->msg_namelen = divert_address_read(skb, sk->sk_family,
-						       msg->msg_name);
+	divert_recv_cmsgs(sk, skb, msg);
+	*keep = divert_recv_address(sk, skb, msg);
 	return copied;
-}
-
-/* After SHUT_RD there is nothing to wait for: the end, also for those who do
- * not wait. poll() tells them to read, EAGAIN would have them spin.
- */
-static int divert_recv_end(const struct sock *sk, int err)
-{
-	if (err == -EAGAIN && READ_ONCE(sk->sk_shutdown) & RCV_SHUTDOWN)
-		return 0;
-	return err;
 }
 
 static int divert_recvmsg(struct socket *sock, struct msghdr *msg, size_t len,
@@ -215,7 +251,9 @@ static int divert_recvmsg(struct socket *sock, struct msghdr *msg, size_t len,
 {
 	struct divert_net *dn = divert_pernet(sock_net(sock->sk));
 	struct sock *sk = sock->sk;
+	struct divert_read read;
 	struct sk_buff *skb;
+	bool keep = false;
 	int ret;
 
 	if (flags & MSG_OOB)
@@ -223,21 +261,22 @@ static int divert_recvmsg(struct socket *sock, struct msghdr *msg, size_t len,
 	/* Errors are told to the write they belong to: this queue is empty. */
 	if (flags & MSG_ERRQUEUE)
 		return -EAGAIN;
+	if (READ_ONCE(divert_sk(sk)->records))
+		return divert_record_read(dn, sk, msg, len, flags);
 
-	skb = skb_recv_datagram(sk, flags, &ret);
-	if (!skb)
-		return divert_recv_end(sk, ret);
+	divert_read_init(&read, 1, 0);
+	ret = divert_queue_read(sk, flags, &read);
+	if (ret <= 0)
+		return ret;
 
-	if (!(flags & MSG_PEEK)) {
-		divert_queue_taken(sk, skb);
-		divert_count(dn, sk, DIVERT_STAT_READ);
-	}
-
-	ret = divert_recv_skb(sk, skb, msg, len);
+	skb = __skb_dequeue(&read.list);
+	ret = divert_recv_skb(sk, skb, msg, len, &keep);
 	if (ret >= 0 && flags & MSG_TRUNC)
 		ret = skb->len;
-
-	skb_free_datagram(sk, skb);
+	if (!(flags & MSG_PEEK))
+		divert_count(dn, sk, DIVERT_STAT_READ);
+	divert_read_done(sk, &read, skb, keep && ret >= 0);
+	divert_read_end(dn, sk, &read);
 	return ret;
 }
 

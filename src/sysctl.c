@@ -186,6 +186,18 @@ static int divert_sysctl_defrag(sysctl_table_t *table, int write, void *buffer,
 	return err;
 }
 
+static int divert_in_place_max = DIVERT_INPLACE_BEHIND;
+
+static int divert_sysctl_in_place(sysctl_table_t *table, int write,
+				  void *buffer, size_t *lenp, loff_t *ppos)
+{
+	struct ctl_table copy = *table;
+
+	copy.extra1 = SYSCTL_ZERO;
+	copy.extra2 = &divert_in_place_max;
+	return proc_dointvec_minmax(&copy, write, buffer, lenp, ppos);
+}
+
 static int divert_rcvbuf_min = DIVERT_RCVBUF_MIN;
 static int divert_rcvbuf_max = DIVERT_RCVBUF_MAX;
 
@@ -250,6 +262,13 @@ static const struct ctl_table divert_sysctls[] = {
 		.maxlen		= sizeof(int),
 		.mode		= 0644,
 		.proc_handler	= proc_dointvec_minmax,
+	},
+	{
+		.procname	= "in_place",
+		.data		= DIVERT_CONF(in_place),
+		.maxlen		= sizeof(int),
+		.mode		= 0644,
+		.proc_handler	= divert_sysctl_in_place,
 	},
 	{ }	/* older kernels look for it */
 };

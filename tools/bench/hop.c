@@ -53,9 +53,19 @@ void hop_options(struct hop_options *opt, int argc, char **argv,
 		usage(modes);
 }
 
-bool hop_mode(const struct hop_options *opt, const char *mode)
+bool hop_mode(const struct hop_options *opt, const char *word)
 {
-	return opt->mode && !strcmp(opt->mode, mode);
+	size_t len = strlen(word);
+	const char *p = opt->mode;
+
+	while (p) {
+		if (!strncmp(p, word, len) && (!p[len] || p[len] == '-'))
+			return true;
+		p = strchr(p, '-');
+		if (p)
+			p++;
+	}
+	return false;
 }
 
 void hop_ready(const struct hop_options *opt)
@@ -106,27 +116,36 @@ static uint16_t sum_fold(uint64_t sum)
 	return ~sum;
 }
 
+/* Where in its transport header the checksum is. */
+static uint16_t *checksum_of(struct ip *ip)
+{
+	uint8_t *l4 = (uint8_t *)ip + ip->ip_hl * 4;
+
+	switch (ip->ip_p) {
+	case IPPROTO_UDP: return &((struct udphdr *)l4)->check;
+	case IPPROTO_TCP: return &((struct tcphdr *)l4)->check;
+	default: return NULL;
+	}
+}
+
 void packet_checksum(void *packet, size_t len)
 {
 	struct ip *ip = packet;
 	size_t header = ip->ip_hl * 4;
-	uint8_t *l4 = (uint8_t *)packet + header;
 	uint64_t sum = htons(ip->ip_p) + htons(len - header);
-	uint16_t *check, result;
+	uint16_t *check = checksum_of(ip), result;
 
-	if (ip->ip_p == IPPROTO_UDP)
-		check = &((struct udphdr *)l4)->check;
-	else if (ip->ip_p == IPPROTO_TCP)
-		check = &((struct tcphdr *)l4)->check;
-	else
+	if (!check)
 		return;
 	*check = 0;
 	sum += (uint64_t)ip->ip_src.s_addr + ip->ip_dst.s_addr;
-	result = sum_fold(sum_add(sum, l4, len - header));
+	sum = sum_add(sum, (uint8_t *)packet + header, len - header);
+	result = sum_fold(sum);
 	*check = result ?: 0xffff;
 }
 
-bool packet_change(void *packet, size_t len)
+/* Offset of the payload; 0 if there is none. */
+static size_t packet_payload(void *packet, size_t len)
 {
 	struct ip *ip = packet;
 	uint8_t *p = packet;
@@ -137,9 +156,44 @@ bool packet_change(void *packet, size_t len)
 	else if (ip->ip_p == IPPROTO_TCP)
 		payload += ((struct tcphdr *)(p + payload))->doff * 4;
 	else
+		return 0;
+	return payload < len ? payload : 0;
+}
+
+bool packet_change(void *packet, size_t len)
+{
+	size_t payload = packet_payload(packet, len);
+
+	if (payload)
+		((uint8_t *)packet)[payload] = BENCH_REWRITTEN;
+	return payload;
+}
+
+/* RFC 1624. The payload begins at an even offset. */
+static void checksum_correct(uint16_t *check, uint8_t from, uint8_t to)
+{
+	uint32_t sum = (uint16_t)~*check + (uint16_t)~htons(from << 8) +
+		       htons(to << 8);
+
+	*check = sum_fold(sum);
+}
+
+bool packet_patch(void *packet, size_t len, bool partial,
+		  struct change *change)
+{
+	size_t payload = packet_payload(packet, len);
+	uint8_t *byte = (uint8_t *)packet + payload;
+	uint16_t *check;
+
+	if (!payload)
 		return false;
-	if (payload >= len)
-		return false;
-	p[payload] = BENCH_REWRITTEN;
+	change->offset = payload;
+	if (!partial) {
+		check = checksum_of(packet);
+		checksum_correct(check, *byte, BENCH_REWRITTEN);
+		change->offset = (uint8_t *)check - (uint8_t *)packet;
+	}
+	*byte = BENCH_REWRITTEN;
+	change->len = payload + 1 - change->offset;
 	return true;
 }

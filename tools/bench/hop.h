@@ -29,7 +29,8 @@ struct hop_options {
 
 void hop_options(struct hop_options *opt, int argc, char **argv,
 		 const char *modes);
-bool hop_mode(const struct hop_options *opt, const char *mode);
+/* Is this one of the words, joined by "-", of the mode? */
+bool hop_mode(const struct hop_options *opt, const char *word);
 
 void __attribute__((noreturn)) die(const char *what);
 void __attribute__((noreturn)) unavailable(const char *what);
@@ -44,6 +45,18 @@ void socket_buffers(int fd, int bytes);
 void packet_checksum(void *packet, size_t len);
 /* Change the first byte of the payload, if there is any; checksums are left. */
 bool packet_change(void *packet, size_t len);
+
+/* Bytes of a packet that are not as they were. */
+struct change {
+	size_t		offset;
+	size_t		len;
+};
+
+/* Change it and correct the checksum by the difference, unless the kernel is
+ * going to complete that: for who has the headers only. False: no payload.
+ */
+bool packet_patch(void *packet, size_t len, bool partial,
+		  struct change *change);
 
 /* Change it and make the checksum right. */
 static inline void packet_rewrite(void *packet, size_t len)

@@ -215,9 +215,13 @@ static void report(const struct reading *from, const struct reading *to,
 	double seconds = to->time.tv_sec - from->time.tv_sec +
 			 (to->time.tv_nsec - from->time.tv_nsec) / 1e9;
 
-	printf("{%s%s\"cost\": %.1f, \"idle\": %.1f, \"rate\": %.1f%s}\n",
-	       opt.label ?: "", opt.label ? ", " : "",
-	       (ticks - idle) / units, idle / units, units / seconds, rest);
+	if (opt.label)
+		printf("{%s, ", opt.label);
+	else
+		printf("{");
+	printf("\"units\": %u, \"cost\": %.1f, \"idle\": %.1f, ", units,
+	       (ticks - idle) / units, idle / units);
+	printf("\"rate\": %.1f%s}\n", units / seconds, rest);
 }
 
 /* UDP */

@@ -238,7 +238,7 @@ struct divert_hold {
 	__u32	headers;
 	/** @packets: at most so many are kept that have been read, 1 to 65536,
 	 * rounded up to a power of two; 0 = 4096. Counts for DIVERT_INPLACE,
-	 * too.
+	 * too. EINVAL if the socket keeps packets by another number already.
 	 */
 	__u32	packets;
 	/** @flags: DIVERT_HOLD_RULES or 0 */
