@@ -211,7 +211,7 @@ static int divert_port_may_join(const struct divert_port *old, struct sock *sk)
 
 	first = old->sk[0];
 	if (!sk->sk_reuseport || !first->sk_reuseport ||
-	    !uid_eq(sock_i_uid(sk), sock_i_uid(first)))
+	    !uid_eq(sk_uid(sk), sk_uid(first)))
 		return -EADDRINUSE;
 	return old->owners < DIVERT_OWNERS_MAX ? 0 : -ENOSPC;
 }

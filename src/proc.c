@@ -39,7 +39,7 @@ static void divert_socket_show(struct seq_file *seq, struct sock *sk)
 		   READ_ONCE(divert_sk(sk)->port), 0,
 		   READ_ONCE(divert_sk(sk)->port), 0, 0, sk->sk_state,
 		   sk_wmem_alloc_get(sk), sk_rmem_alloc_get(sk), 0, 0L, 0,
-		   from_kuid_munged(seq_user_ns(seq), sock_i_uid(sk)), 0,
+		   from_kuid_munged(seq_user_ns(seq), sk_uid(sk)), 0,
 		   (unsigned long long)sock_i_ino(sk),
 		   refcount_read(&sk->sk_refcnt), sk, sk_drops_read(sk));
 }

@@ -10,6 +10,11 @@
 #define sock_recv_cmsgs	sock_recv_ts_and_drops
 #endif
 
+/* v6.17 renamed it; a macro with an argument, as a member has the new name. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 17, 0)
+#define sk_uid(sk)	sock_i_uid(sk)
+#endif
+
 /* v6.18 hides how drops are counted. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 18, 0)
 static inline void divert_sk_drops_inc(struct sock *sk)
