@@ -58,11 +58,14 @@ struct change {
 bool packet_patch(void *packet, size_t len, bool partial,
 		  struct change *change);
 
-/* Change it and make the checksum right. */
-static inline void packet_rewrite(void *packet, size_t len)
+/* Change it and make the checksum right. False: no payload, nothing is touched.
+ */
+static inline bool packet_rewrite(void *packet, size_t len)
 {
-	if (packet_change(packet, len))
-		packet_checksum(packet, len);
+	if (!packet_change(packet, len))
+		return false;
+	packet_checksum(packet, len);
+	return true;
 }
 
 #endif /* _HOP_H */

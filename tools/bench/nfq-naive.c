@@ -3,6 +3,7 @@
  * NFQUEUE as textbooks use it: libnetfilter_queue, a verdict for each packet.
  */
 
+#include <errno.h>
 #include <netinet/in.h>
 #include <libnetfilter_queue/libnetfilter_queue.h>
 #include <linux/netfilter.h>
@@ -10,6 +11,8 @@
 #include <sys/socket.h>
 
 #include "hop.h"
+
+#define SOCKET_BUFFER	(4 << 20)
 
 static struct hop_options opt;
 
@@ -24,9 +27,8 @@ static int on_packet(struct nfq_q_handle *queue, struct nfgenmsg *msg,
 	(void)msg;
 	(void)arg;
 	len = nfq_get_payload(data, &packet);
-	if (!opt.rewrite || len < 0)
+	if (!opt.rewrite || len < 0 || !packet_rewrite(packet, len))
 		return nfq_set_verdict(queue, id, NF_ACCEPT, 0, NULL);
-	packet_rewrite(packet, len);
 	return nfq_set_verdict(queue, id, NF_ACCEPT, len, packet);
 }
 
@@ -45,9 +47,15 @@ int main(int argc, char **argv)
 		unavailable("queue 0");
 	if (nfq_set_mode(queue, NFQNL_COPY_PACKET, 0xffff) < 0)
 		die("nfq_set_mode");
+	socket_buffers(nfq_fd(handle), SOCKET_BUFFER);
 	hop_ready(&opt);
 
-	while ((n = recv(nfq_fd(handle), buf, sizeof(buf), 0)) >= 0)
-		nfq_handle_packet(handle, buf, n);
-	die("recv");
+	for (;;) {
+		n = recv(nfq_fd(handle), buf, sizeof(buf), 0);
+		/* ENOBUFS: packets were lost. */
+		if (n < 0 && errno != ENOBUFS)
+			die("recv");
+		if (n > 0)
+			nfq_handle_packet(handle, buf, n);
+	}
 }

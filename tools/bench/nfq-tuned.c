@@ -150,24 +150,26 @@ static void accept_up_to(uint32_t id)
 		die("verdict");
 }
 
-/* Its three parts go to iov. The header is filled in by position: this runs
- * for each packet.
+/* Its three parts go to iov; a packet that stays as it is needs the first one
+ * only, without the attribute for it. What never changes is there already.
  */
 static void rewritten_put(struct rewritten *head, const struct packet *packet,
-			  struct iovec *iov)
+			  bool changed, struct iovec *iov)
 {
 	static const uint32_t padding;
-	size_t padded = MNL_ALIGN(packet->len);
+	size_t len = changed ? packet->len : 0, padded = MNL_ALIGN(len);
+	size_t header = changed ? sizeof(*head) :
+				  offsetof(struct rewritten, payload_attr);
 
-	head->nlh.nlmsg_len = sizeof(*head) + padded;
+	head->nlh.nlmsg_len = header + padded;
 	head->verdict.id = packet->id;
-	head->payload_attr.nla_len = sizeof(struct nlattr) + packet->len;
+	head->payload_attr.nla_len = sizeof(struct nlattr) + len;
 	iov[0].iov_base = head;
-	iov[0].iov_len = sizeof(*head);
+	iov[0].iov_len = header;
 	iov[1].iov_base = packet->data;
-	iov[1].iov_len = packet->len;
+	iov[1].iov_len = len;
 	iov[2].iov_base = (void *)&padding;
-	iov[2].iov_len = padded - packet->len;
+	iov[2].iov_len = padded - len;
 }
 
 static void rewritten_init(struct rewritten *head)
@@ -210,11 +212,13 @@ static void rewrite_all(unsigned int n)
 {
 	struct packet packet;
 	unsigned int i;
+	bool changed;
 
 	for (i = 0; i < n; i++) {
 		packet_parse(batch.data[i], &packet);
-		packet_rewrite(packet.data, packet.len);
-		rewritten_put(&batch.head[i], &packet, &batch.out[3 * i]);
+		changed = packet_rewrite(packet.data, packet.len);
+		rewritten_put(&batch.head[i], &packet, changed,
+			      &batch.out[3 * i]);
 	}
 	send_rewritten(n);
 }

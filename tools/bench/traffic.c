@@ -34,6 +34,8 @@
 #define BURST_MAX	1024
 #define SIZE_MAX_UDP	65507
 #define MIB		(1024 * 1024)
+#define UDP_BUFFER	(4 * MIB)
+#define TCP_BUFFER	MIB	/* fixed: how much is on its way changes costs */
 #define TCP_WARMUP	8	/* MiB */
 
 static const char usage[] =
@@ -130,6 +132,7 @@ static void set_int(int fd, int level, int name, int value)
 
 static int socket_in(const char *namespace, int type)
 {
+	int buffer = type == SOCK_DGRAM ? UDP_BUFFER : TCP_BUFFER;
 	struct timeval timeout = { .tv_sec = 10 };
 	int fd;
 
@@ -137,8 +140,8 @@ static int socket_in(const char *namespace, int type)
 	fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		die("traffic: socket");
-	set_int(fd, SOL_SOCKET, SO_RCVBUFFORCE, 4 * MIB);
-	set_int(fd, SOL_SOCKET, SO_SNDBUFFORCE, 4 * MIB);
+	set_int(fd, SOL_SOCKET, SO_RCVBUFFORCE, buffer);
+	set_int(fd, SOL_SOCKET, SO_SNDBUFFORCE, buffer);
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)))
 		die("traffic: SO_RCVTIMEO");
 	return fd;
