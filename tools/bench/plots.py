@@ -13,7 +13,7 @@ set grid {grid} linecolor "#dddddd"
 set tics nomirror
 '''
 
-# Cost of each scenario as a bar, one plot for each point.
+# Each scenario as a bar, one plot for each point.
 BARS = '''
 set title "{title}"
 set xrange [0:*]
@@ -51,17 +51,33 @@ def _colour(scenario):
     return OURS if scenario.startswith('divert') else PEERS
 
 
-def _bars(run, point, path):
-    rows = [(s, run.added(s, point)) for s in run.scenarios if '+' not in s]
-    rows = [(s, a) for s, a in rows if a is not None and s != 'fwd']
+def _bars(rows, title, path):
+    """rows: [(scenario, value)]"""
+    rows = [(s, v) for s, v in rows if v is not None and '+' not in s]
     if not rows:
         return
     rows.sort(key=lambda row: -row[1])
-    data = '\n'.join(f'"{s}" {a:.0f} {_colour(s)}' for s, a in rows)
-    unit = 'MiB' if point == 'tcp' else 'packet'
-    _gnuplot(STYLE.format(height=140 + 26 * len(rows), output=path, grid='xtics') + BARS.format(
-        title=f'{point}: instructions per {unit} beyond plain forwarding',
-        last=len(rows) - 0.3, data=data))
+    data = '\n'.join(f'"{s}" {v:.0f} {_colour(s)}' for s, v in rows)
+    _gnuplot(STYLE.format(height=140 + 26 * len(rows), output=path, grid='xtics')
+             + BARS.format(title=title, last=len(rows) - 0.3, data=data))
+
+
+def _unit(point):
+    return 'MiB' if point == 'tcp' else 'packet'
+
+
+def _costs(run, folder):
+    for point in run.points:
+        _bars([(s, run.added(s, point)) for s in run.scenarios if s != 'fwd'],
+              f'{point}: instructions per {_unit(point)} beyond plain forwarding',
+              folder / f'{point}.png')
+
+
+def _rates(run, folder):
+    for point in run.points:
+        _bars([(s, run.value(s, point, 'rate')) for s in run.scenarios],
+              f'{point}: {_unit(point)}s per second, two emulated CPUs',
+              folder / f'{point}-rate.png')
 
 
 def _curves(run, extra, point):
@@ -94,10 +110,10 @@ def _growth(run, extra, xlabel, path):
 
 
 def draw(run, folder):
-    if run.name != 'icount':
-        return
     folder = pathlib.Path(folder)
-    for point in run.points:
-        _bars(run, point, folder / f'{point}.png')
+    if run.name != 'icount':
+        _rates(run, folder)
+        return
+    _costs(run, folder)
     _growth(run, 'ports', 'bound ports', folder / 'ports.png')
     _growth(run, 'rules', 'rules', folder / 'rules.png')

@@ -10,19 +10,12 @@ pid='' extra_pid=''
 # not seen divert yet.
 scenario_names()
 {
-	local way rest
 	echo fwd fwd-loaded fwd-open fwdnft
-	echo nfqnaive nfqnaiverw nfqtuned nfqtunedrw nfqmeta
-	echo tun tun-rw tunvnet tunvnet-rw raw raw-rw udp udp-rw
-	for way in in out; do
-		for rest in '' -rw -one -one-rw -ip1 -ip1-rw -ip2 -ip2-rw -one-ip2 -one-ip2-rw \
-			-gso -gso-rw -hold -hold-rw -records -records-rw -hold-records \
-			-hold-records-rw; do
-			echo "divert-$way$rest"
-		done
-	done
-	echo fwd+ct nfqtunedrw+ct divert-in-rw+ct divert-out-rw+ct divert-in-hold-rw+ct
-	echo divert-in-rw+ports{10,100,1000,5000} divert-in-rw+netns1000
+	echo nfqnaive nfqnaiverw nfqtuned nfqtunedrw nfqmeta tun tunvnet-rw raw-rw udp
+	echo divert-{in,out}{,-one,-gso,-ip2,-hold,-hold-records}{,-rw}
+	echo divert-in{-ip1,-one-ip2,-records}{,-rw}
+	echo fwd+ct {nfqtunedrw,divert-in-rw,divert-in-hold-rw}+ct
+	echo divert-in-rw+{ports{10,100,1000,5000},netns1000}
 	echo {fwdnft,nfqtunedrw,divert-in-rw}+rules{10,100,1000}
 }
 
@@ -68,59 +61,37 @@ _divert_load()
 	[ -d /proc/sys/net/divert ] || [ -d /sys/module/divert ] || selftests/insmod || return 4
 }
 
-_wait_ready()	# FILE PID: until the program has made the file; its status if it ends before
-{
-	local i
-	for ((i = 0; i < 600; i++)); do
-		[ ! -e "$1" ] || return 0
-		kill -0 "$2" 2>/dev/null || { wait "$2"; return; }
-		sleep 0.05
-	done
-	echo "not ready after 30 seconds" >&2
-	return 1
-}
-
 _hop()		# PROGRAM OPTION...: start it on the router
 {
 	rm -f "$tmp/ready"
 	ip netns exec "$router" "$programs/$1" -R "$tmp/ready" ${rewrite:+-r} "${@:2}" &
 	pid=$!
-	_wait_ready "$tmp/ready" $pid
+	wait_for 30 "$1" _ready_or_ended || return
+	[ -e "$tmp/ready" ] || wait $pid
+}
+
+_ready_or_ended()
+{
+	[ -e "$tmp/ready" ] || ! kill -0 "$pid" 2>/dev/null
 }
 
 # --- extras ----------------------------------------------------------------------------------
 
-_ports()	# N: divert ports besides
+_beside()	# SECONDS PROGRAM ARGUMENT...: keep it running; it says when it is ready
 {
-	ulimit -n 20000
-	ip netns exec "$router" build/selftests/tools/manyports 10000 "$1" >"$tmp/ports" &
+	ip netns exec "$router" "${@:2}" >"$tmp/beside" &
 	extra_pid=$!
-	local i
-	for ((i = 0; i < 2400; i++)); do
-		! grep -qx ready "$tmp/ports" || return 0
-		sleep 0.05
-	done
-	echo "$1 ports are not bound after 120 seconds" >&2
-	return 1
-}
-
-_netns()	# N: network namespaces besides, each with a divert port
-{
-	local i
-	for ((i = 0; i < $1; i++)); do
-		ip netns add "bench-n$$-$i" &&
-			ip netns exec "bench-n$$-$i" sysctl -qw net.divert.no_listener=drop ||
-			return
-	done
-	extra_netns=$1
+	wait_for "$1" "$2" grep -qx ready "$tmp/beside"
 }
 
 _extra()	# WORD
 {
 	case $1 in
 	ct) _conntrack ;;
-	ports*) _divert_load && _ports "${1#ports}" ;;
-	netns*) _divert_load && _netns "${1#netns}" ;;
+	ports*) _divert_load &&
+		ulimit -n 20000 &&
+		_beside 300 build/selftests/tools/manyports 10000 "${1#ports}" ;;
+	netns*) _divert_load && _beside 600 "$programs/netns" "${1#netns}" ;;
 	rules*) other_rules=${1#rules} ;;
 	*) echo "no scenario $scenario: unknown extra '$1'" >&2; return 1 ;;
 	esac
@@ -195,7 +166,7 @@ _kind()		# KIND WORD...
 scenario_start()	# of $scenario; 4: this kernel cannot do it
 {
 	local words extras extra status=0 base=${scenario%%+*}
-	rewrite='' no_tcp='' target='' other_rules=0 extra_netns=0
+	rewrite='' no_tcp='' target='' other_rules=0
 	case $base in
 	*rw) rewrite=1 base=${base%rw} base=${base%-} ;;
 	esac
@@ -211,13 +182,10 @@ scenario_start()	# of $scenario; 4: this kernel cannot do it
 
 scenario_stop()
 {
-	local p i
+	local p
 	for p in $pid $extra_pid; do
 		kill "$p" 2>/dev/null || true
 		wait "$p" 2>/dev/null || true
 	done
-	for ((i = 0; i < ${extra_netns:-0}; i++)); do
-		ip netns del "bench-n$$-$i"
-	done
-	pid='' extra_pid='' extra_netns=0
+	pid='' extra_pid=''
 }

@@ -61,19 +61,14 @@ _gone()
 # Until it has gone: what hooks a namespace has, others pay for, a little.
 topology_remove()
 {
-	local ns i
+	local ns
 	[ -n "$router" ] || return 0
 	_devices_back
 	for ns in $client $router $server; do
 		ip netns del "$ns"
 	done
 	client='' router='' server=''
-	for ((i = 0; i < 1000; i++)); do
-		! _gone || return 0
-		sleep 0.05
-	done
-	echo "measure: the namespaces do not go away" >&2
-	return 1
+	wait_for 60 "the end of namespaces" _gone
 }
 
 # Physical devices get their names back; the kernel moves them home when their namespace goes.
