@@ -5,8 +5,8 @@
  * the packets' way runs in between. Every packet is checked.
  *
  * One line of JSON to standard output. "cost" is what a packet (TCP: a MiB)
- * took, in ticks of the time stamp counter without the time that the CPU was
- * idle: under QEMU's -icount these are instructions.
+ * took, in ticks of the time stamp counter; on a single CPU without those while
+ * it was idle: under QEMU's -icount these are instructions.
  */
 
 #include <arpa/inet.h>
@@ -176,15 +176,19 @@ struct reading {
 	struct timespec	time;
 };
 
-/* Ticks for which the CPU slept; with -icount the clock is skipped ahead to the
- * next timer then. 0 where the kernel does not tell.
+/* Nanoseconds for which the CPU slept; with -icount the clock is skipped ahead
+ * to the next timer then, and they are ticks. 0 where this says nothing about
+ * what is measured.
  */
-static uint64_t idle_ticks(void)
+static uint64_t idle_time(void)
 {
-	FILE *f = fopen("/proc/timer_list", "r");
 	unsigned long long ns, sum = 0;
 	char line[256];
+	FILE *f;
 
+	if (sysconf(_SC_NPROCESSORS_ONLN) > 1)
+		return 0;
+	f = fopen("/proc/timer_list", "r");
 	if (!f)
 		return 0;
 	while (fgets(line, sizeof(line), f))
@@ -196,7 +200,7 @@ static uint64_t idle_ticks(void)
 
 static void start(struct reading *r)
 {
-	r->idle = idle_ticks();
+	r->idle = idle_time();
 	clock_gettime(CLOCK_MONOTONIC, &r->time);
 	profile_start();
 	r->ticks = __rdtsc();
@@ -207,16 +211,16 @@ static void stop(struct reading *r)
 	r->ticks = __rdtsc();
 	profile_stop();
 	clock_gettime(CLOCK_MONOTONIC, &r->time);
-	r->idle = idle_ticks();
+	r->idle = idle_time();
 }
 
 static void report(const struct reading *from, const struct reading *to,
 		   unsigned int units, const char *rest)
 {
 	double ticks = to->ticks - from->ticks;
-	double idle = to->idle - from->idle;
 	double seconds = to->time.tv_sec - from->time.tv_sec +
 			 (to->time.tv_nsec - from->time.tv_nsec) / 1e9;
+	double idle = (to->idle - from->idle) / 1e9 / seconds * ticks;
 
 	if (opt.label)
 		printf("{%s, ", opt.label);
