@@ -32,9 +32,9 @@ manual_blocks()
 # A whole program, or functions.
 compiles()
 {
-	local only=-c
-	! grep -q '^int main' "$1" || only=
-	cc $only -Wall -Werror -Iinclude/uapi -x c -o /dev/null "$1"
+	local how=(-c)
+	! grep -q '^int main' "$1" || how=(-x none build/lib/libdivert.a -lpcap)
+	cc -Wall -Werror -Iinclude/uapi -Itools/lib/include -o /dev/null -x c "$1" "${how[@]}"
 }
 
 # Where the example stands: "README.md 1".
@@ -63,6 +63,7 @@ for file in README.md docs/*.md; do
 done
 manual_blocks docs/divert.7 '#include' "$tmp/divert(7).c"
 manual_blocks docs/divert.7 'table ' "$tmp/divert(7).nft"
+manual_blocks build/lib/libdivert.3 '#include' "$tmp/libdivert(3).c"
 
 check_all c compiles compiles
 setup_ns RULES

@@ -181,16 +181,29 @@ static uint64_t added_to_transport(const struct divert_packet *packet,
 	return sum;
 }
 
+/* Zero and 0xffff are the same number, but not to all: in UDP zero means that
+ * there is no sum, and where all else is zero, which can be in ICMP only, the
+ * sum is 0xffff. That is always taken for right.
+ */
+static bool avoids_zero(const struct divert_packet *packet)
+{
+	return is_udp(packet) || packet->protocol == IPPROTO_ICMP;
+}
+
+static void set_csum(uint8_t *at, uint16_t csum, bool avoid_zero)
+{
+	if (avoid_zero && !csum)
+		csum = 0xffff;
+	memcpy(at, &csum, sizeof(csum));
+}
+
 /* Make up for what was added, be it to the checksum itself. */
-static void correct(uint8_t *at, uint64_t sum, bool udp)
+static void correct(uint8_t *at, uint64_t sum, bool avoid_zero)
 {
 	uint16_t csum;
 
 	memcpy(&csum, at, sizeof(csum));
-	csum = ~fold((uint16_t)~csum + sum);
-	if (udp && !csum)
-		csum = 0xffff;
-	memcpy(at, &csum, sizeof(csum));
+	set_csum(at, ~fold((uint16_t)~csum + sum), avoid_zero);
 }
 
 static bool has_csum(uint8_t protocol)
@@ -249,7 +262,7 @@ int divert_packet_edit(struct divert_packet *packet, size_t offset,
 	if (ip_sum)
 		correct((uint8_t *)&packet->ip->check, ip_sum, false);
 	if (sum)
-		correct(csum, sum, is_udp(packet));
+		correct(csum, sum, avoids_zero(packet));
 	return 0;
 }
 
@@ -292,7 +305,7 @@ int divert_packet_checksum(struct divert_packet *packet)
 	}
 
 	memset(csum, 0, 2);
-	correct(csum, transport_sum(packet), is_udp(packet));
+	set_csum(csum, ~transport_sum(packet), is_udp(packet));
 	return 0;
 }
 

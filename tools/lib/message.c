@@ -4,6 +4,7 @@
  */
 
 #include <errno.h>
+#include <linux/virtio_net.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -12,11 +13,12 @@
 
 #define BATCH_MAX	1024	/* as the kernel takes, UIO_MAXIOV */
 
-/* Control messages we read, and write: metadata and time. */
+/* Control messages we read, and write: metadata, time, and offloads. */
 union control {
 	struct cmsghdr align;
 	char space[CMSG_SPACE(sizeof(struct divert_info)) +
-		   CMSG_SPACE(sizeof(struct timespec))];
+		   CMSG_SPACE(sizeof(struct timespec)) +
+		   CMSG_SPACE(sizeof(struct virtio_net_hdr))];
 };
 
 static bool is_message(const struct cmsghdr *c, int level, int type)
@@ -35,19 +37,28 @@ static void get_info(struct divert_info *info, const struct cmsghdr *c)
 	info->size = len;
 }
 
-static bool put_info(struct msghdr *msg, const struct divert_info *info)
+/* One more control message. They are put one behind the other. */
+static void put_control(struct msghdr *msg, union control *control, int type,
+			const void *data, size_t len)
 {
 	struct cmsghdr *c;
 
+	c = (struct cmsghdr *)(control->space + msg->msg_controllen);
+	c->cmsg_level = SOL_DIVERT;
+	c->cmsg_type = type;
+	c->cmsg_len = CMSG_LEN(len);
+	memcpy(CMSG_DATA(c), data, len);
+	msg->msg_control = control;
+	msg->msg_controllen += CMSG_SPACE(len);
+}
+
+static bool put_info(struct msghdr *msg, union control *control,
+		     const struct divert_info *info)
+{
 	if (info->size < DIVERT_INFO_SIZE_1 || info->size > sizeof(*info))
 		return false;
 
-	msg->msg_controllen = CMSG_SPACE(info->size);
-	c = CMSG_FIRSTHDR(msg);
-	c->cmsg_level = SOL_DIVERT;
-	c->cmsg_type = DIVERT_INFO;
-	c->cmsg_len = CMSG_LEN(info->size);
-	memcpy(CMSG_DATA(c), info, info->size);
+	put_control(msg, control, DIVERT_INFO, info, info->size);
 	return true;
 }
 
@@ -116,12 +127,8 @@ static ssize_t send_one(const struct divert *divert, const void *data,
 
 	if (addr && !put_addr(&msg, (union divert_addr *)addr))
 		return fail(EAFNOSUPPORT);
-	if (info) {
-		msg.msg_control = &control;
-		msg.msg_controllen = sizeof(control);
-		if (!put_info(&msg, info))
-			return fail(EINVAL);
-	}
+	if (info && !put_info(&msg, &control, info))
+		return fail(EINVAL);
 	return sendmsg(divert->fd, &msg, 0);
 }
 
@@ -138,11 +145,24 @@ ssize_t divert_send_info(struct divert *divert, const void *data, size_t len,
 	return send_one(divert, data, len, addr, info);
 }
 
+int divert_send_verdict(struct divert *divert, uint64_t id, uint32_t verdict,
+			const void *data, size_t len)
+{
+	struct divert_info info = {
+		.size = sizeof(info),
+		.flags = DIVERT_INFO_HELD | verdict,
+		.id = id,
+	};
+
+	return send_one(divert, data, len, NULL, &info) < 0 ? -1 : 0;
+}
+
 /* Batches */
 
 struct slot {
 	struct divert_msg msg;
 	struct divert_info info;
+	struct virtio_net_hdr gso;
 	struct iovec iov;
 	union control control;
 };
@@ -203,6 +223,7 @@ static bool batch_init(struct divert_batch *batch)
 	for (i = 0; i < batch->count; i++) {
 		batch->slots[i].msg.data = batch_data(batch, i);
 		batch->slots[i].msg.info = &batch->slots[i].info;
+		batch->slots[i].msg.gso = &batch->slots[i].gso;
 	}
 	return true;
 }
@@ -259,6 +280,10 @@ static void get_control(struct slot *slot, const struct cmsghdr *c)
 	} else if (is_message(c, SOL_SOCKET, SO_TIMESTAMPNS)) {
 		memcpy(&slot->msg.time, CMSG_DATA(c), sizeof(slot->msg.time));
 		slot->msg.flags |= DIVERT_MSG_TIME;
+	} else if (is_message(c, SOL_DIVERT, DIVERT_GSO)) {
+		memcpy(&slot->gso, CMSG_DATA(c), sizeof(slot->gso));
+		slot->msg.flags |= DIVERT_MSG_GSO;
+		slot->msg.use |= DIVERT_MSG_GSO;
 	}
 }
 
@@ -305,16 +330,16 @@ static bool prepare_send(struct slot *slot, struct msghdr *header)
 	if (!put_addr(header, &slot->msg.addr))
 		return false;
 
-	slot->msg.error = 0;
-	if (!(slot->msg.use & DIVERT_MSG_INFO))
-		return true;
-
-	header->msg_control = &slot->control;
-	header->msg_controllen = sizeof(slot->control);
-	if (put_info(header, &slot->info))
-		return true;
 	slot->msg.error = EINVAL;
-	return false;
+	if (slot->msg.use & DIVERT_MSG_INFO &&
+	    !put_info(header, &slot->control, &slot->info))
+		return false;
+	if (slot->msg.use & DIVERT_MSG_GSO)
+		put_control(header, &slot->control, DIVERT_GSO, &slot->gso,
+			    sizeof(slot->gso));
+
+	slot->msg.error = 0;
+	return true;
 }
 
 /* Headers for the packets that are to be written; how many. */

@@ -165,6 +165,37 @@ int divert_get_stats(const struct divert *divert, struct divert_stats *stats)
 	return getsockopt(divert->fd, SOL_DIVERT, DIVERT_STATS, stats, &len);
 }
 
+int divert_set_gso(struct divert *divert, bool on)
+{
+	return set_option(divert, SOL_DIVERT, DIVERT_GSO, on);
+}
+
+int divert_set_hold(struct divert *divert, const struct divert_hold *hold)
+{
+	struct divert_hold sized = *hold;
+
+	sized.size = sizeof(sized);
+	return setsockopt(divert->fd, SOL_DIVERT, DIVERT_HOLD, &sized,
+			  sizeof(sized));
+}
+
+int divert_get_hold(const struct divert *divert, struct divert_hold *hold)
+{
+	socklen_t len = sizeof(*hold);
+
+	return getsockopt(divert->fd, SOL_DIVERT, DIVERT_HOLD, hold, &len);
+}
+
+int divert_set_inplace(struct divert *divert, enum divert_inplace where)
+{
+	return set_option(divert, SOL_DIVERT, DIVERT_INPLACE, where);
+}
+
+int divert_set_records(struct divert *divert, bool on)
+{
+	return set_option(divert, SOL_DIVERT, DIVERT_RECORDS, on);
+}
+
 int divert_set_filter(struct divert *divert, const struct sock_fprog *filter)
 {
 	if (!filter)

@@ -333,6 +333,19 @@ static size_t random_place(size_t *at)
 	return end - *at;
 }
 
+/* Zeros have the sum 0xffff, and so have those that have become zeros. */
+static void zeros(void)
+{
+	CHECK(!parse(BYTES(icmp4)));
+	memset(packet.icmp, 0, packet.transport_len);
+	CHECK(!divert_packet_checksum(&packet));
+	CHECK(packet.icmp->checksum == 0xffff && divert_packet_valid(&packet));
+	CHECK(!divert_packet_edit(&packet, 33, "x", 1));
+	CHECK(divert_packet_valid(&packet));
+	CHECK(!divert_packet_edit(&packet, 33, "", 1));
+	CHECK(divert_packet_valid(&packet));
+}
+
 /* Any change to any packet leaves its sums right. */
 static void random_edits(void)
 {
@@ -434,6 +447,7 @@ int main(void)
 	TEST(wrong_stays_wrong);
 	TEST(udp_without_sum);
 	TEST(udp_sum_of_zero);
+	TEST(zeros);
 	TEST(random_edits);
 	TEST(routing_header);
 	TEST(quoted);

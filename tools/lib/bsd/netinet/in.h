@@ -8,6 +8,9 @@
 #ifndef _LIBDIVERT_BSD_NETINET_IN_H
 #define _LIBDIVERT_BSD_NETINET_IN_H
 
+/* No complaint about extensions from this file. */
+#pragma GCC system_header
+
 #include_next <netinet/in.h>
 
 #ifndef IPPROTO_DIVERT

@@ -224,6 +224,69 @@ int divert_get_limits(const struct divert *divert, struct divert_limits *limits)
  */
 int divert_get_stats(const struct divert *divert, struct divert_stats *stats);
 
+/**
+ * divert_set_gso() - have packets as the stack has them
+ * @divert: the handle
+ * @on: whether to
+ *
+ * Packets are not taken apart then, and their checksums not completed.
+ * divert_batch_recv() tells how they are meant, and divert_batch_send() sends
+ * them on that way.
+ *
+ * Return: 0, or -1 with errno:
+ * ENOPROTOOPT - the module is too old
+ */
+int divert_set_gso(struct divert *divert, bool on);
+
+/**
+ * divert_set_hold() - read headers only, while the kernel keeps the packets
+ * @divert: the handle
+ * @hold: what is wanted; the member size is filled in by the library
+ *
+ * Each packet has an id then, which divert_send_verdict() and records take: see
+ * "Keeping packets" in <linux/divert.h>.
+ *
+ * Return: 0, or -1 with errno:
+ * EINVAL - one of the values is out of its range
+ * ENOPROTOOPT - the module is too old
+ */
+int divert_set_hold(struct divert *divert, const struct divert_hold *hold);
+
+/**
+ * divert_get_hold() - how packets are kept
+ * @divert: the handle
+ * @hold: where to put it
+ *
+ * Return: 0, or -1 with errno of getsockopt(2)
+ */
+int divert_get_hold(const struct divert *divert, struct divert_hold *hold);
+
+/**
+ * divert_set_inplace() - have packets that come back get their old place
+ * @divert: the handle
+ * @where: enum divert_inplace: where they go on
+ *
+ * They are read and written whole, as ever; the kernel keeps what a copy cannot
+ * carry.
+ *
+ * Return: 0, or -1 with errno:
+ * EINVAL - @where is none
+ * ENOPROTOOPT - the module is too old
+ */
+int divert_set_inplace(struct divert *divert, enum divert_inplace where);
+
+/**
+ * divert_set_records() - read and write many packets in one buffer
+ * @divert: the handle
+ * @on: whether to
+ *
+ * divert_recv() and divert_send() then move records: see divert_record_next().
+ *
+ * Return: 0, or -1 with errno:
+ * ENOPROTOOPT - the module is too old
+ */
+int divert_set_records(struct divert *divert, bool on);
+
 /* Filters */
 
 /**
@@ -347,14 +410,36 @@ ssize_t divert_send_info(struct divert *divert, const void *data, size_t len,
 			 const union divert_addr *addr,
 			 const struct divert_info *info);
 
+/**
+ * divert_send_verdict() - decide on a packet that the kernel keeps
+ * @divert: the handle it was read from
+ * @id: its id, as struct divert_info has it
+ * @verdict: 0 to let it go on, or DIVERT_VERDICT_*
+ * @data: what replaces its first bytes; may be NULL
+ * @len: how many; 0 leaves it as it is
+ *
+ * Return: 0, or -1 with errno:
+ * EINVAL - the bytes are more than the packet has, or change its length,
+ *	version or protocol; it is still kept
+ * ESTALE - it has had its verdict, or was given up
+ * ENOENT - there was none of this id
+ */
+int divert_send_verdict(struct divert *divert, uint64_t id, uint32_t verdict,
+			const void *data, size_t len);
+
 /* Many packets at a time */
 
 struct divert_batch;
+struct virtio_net_hdr;
 
-/* struct divert_msg.flags */
-#define DIVERT_MSG_CUT		0x01 /* read: only the first size bytes */
-#define DIVERT_MSG_INFO		0x02 /* read: info is there; to write: use it */
-#define DIVERT_MSG_TIME		0x04 /* read: time is there */
+/** DIVERT_MSG_CUT - in struct divert_msg.flags: the packet was cut */
+#define DIVERT_MSG_CUT		0x01
+/** DIVERT_MSG_INFO - in struct divert_msg.flags and .use: its metadata */
+#define DIVERT_MSG_INFO		0x02
+/** DIVERT_MSG_TIME - in struct divert_msg.flags: its time is there */
+#define DIVERT_MSG_TIME		0x04
+/** DIVERT_MSG_GSO - in struct divert_msg.flags and .use: its virtio_net_hdr */
+#define DIVERT_MSG_GSO		0x08
 
 /**
  * struct divert_msg - one packet of a batch
@@ -368,13 +453,11 @@ struct divert_msg {
 	void *data;
 	/** @len: its length. To write: 0 = not this one. */
 	size_t len;
-	/** @flags: DIVERT_MSG_*. After reading, DIVERT_MSG_INFO tells that info
-	 * is there, and divert_batch_send() takes no notice of it unless it is
-	 * in @use, too.
-	 */
+	/** @flags: after reading: DIVERT_MSG_*, what is there */
 	unsigned int flags;
-	/** @use: to write: DIVERT_MSG_INFO, if info goes before addr; 0 after
-	 * reading
+	/** @use: to write: DIVERT_MSG_INFO, if info goes before addr,
+	 * DIVERT_MSG_GSO, if gso says how the packet is meant. After reading,
+	 * the latter if it is there: a packet goes on as it was.
 	 */
 	unsigned int use;
 	/** @error: after writing: 0, or the errno why it was not written */
@@ -385,6 +468,10 @@ struct divert_msg {
 	struct divert_info *info;
 	/** @time: when it was diverted */
 	struct timespec time;
+	/** @gso: its segments and checksum, offsets from the IP header: see
+	 * <linux/virtio_net.h>; always points to memory of the batch
+	 */
+	struct virtio_net_hdr *gso;
 };
 
 /**
@@ -437,6 +524,69 @@ int divert_batch_recv(struct divert *divert, struct divert_batch *batch);
  */
 int divert_batch_send(struct divert *divert, struct divert_batch *batch,
 		      unsigned int count);
+
+/* Records: what a read gives and a write takes after divert_set_records() */
+
+/**
+ * divert_record_next() - the next record of a buffer
+ * @buffer: what was read, aligned to 8 bytes
+ * @len: how many bytes were
+ * @at: where the record is, 0 at first; moved behind it
+ *
+ * A record may be changed where it is, and the buffer written back: bytes
+ * behind it go into the packet, DIVERT_VERDICT_DROP in its flags drops it.
+ *
+ * Return: the record, or NULL with errno:
+ * 0 - there is no other
+ * EINVAL - this is none
+ */
+struct divert_record *divert_record_next(void *buffer, size_t len, size_t *at);
+
+/**
+ * divert_record_data() - the packet of a record, or what there is of it
+ * @record: the record
+ *
+ * Return: where it is: record->captured bytes
+ */
+void *divert_record_data(const struct divert_record *record);
+
+/**
+ * divert_record_addr() - the address of a record
+ * @record: the record
+ *
+ * Return: where it is; its family is 0 where there is none
+ */
+union divert_addr *divert_record_addr(struct divert_record *record);
+
+/**
+ * divert_record_put() - add a record to a buffer that is to be written
+ * @buffer: the buffer, aligned to 8 bytes
+ * @size: bytes it has
+ * @at: where to put it, 0 at first; moved behind it: so much is to be written
+ * @data: a whole packet, or bytes of a kept one
+ * @len: how many
+ *
+ * The record's address, id, flags and offset are 0, for the caller to fill in.
+ *
+ * Return: the record, or NULL with errno:
+ * ENOBUFS - there is no room for it
+ */
+struct divert_record *divert_record_put(void *buffer, size_t size, size_t *at,
+					const void *data, size_t len);
+
+/**
+ * divert_record_put_verdict() - add a verdict without bytes
+ * @buffer: the buffer, aligned to 8 bytes
+ * @size: bytes it has
+ * @at: where to put it; moved behind it
+ * @id: of the kept packet
+ * @verdict: 0 to let it go on, or DIVERT_VERDICT_*
+ *
+ * Return: as divert_record_put()
+ */
+struct divert_record *divert_record_put_verdict(void *buffer, size_t size,
+						size_t *at, uint64_t id,
+						uint32_t verdict);
 
 /* Addresses */
 
@@ -514,7 +664,7 @@ void divert_addr_set_out(union divert_addr *addr, int family, uint16_t cookie);
 int divert_addr_set_in(union divert_addr *addr, int family,
 		       unsigned int ifindex, uint16_t cookie);
 
-/* Enough for divert_addr_print(). */
+/** DIVERT_ADDR_TEXT - enough for divert_addr_print() */
 #define DIVERT_ADDR_TEXT	40
 
 /**

@@ -22,6 +22,8 @@
 extern "C" {
 #endif
 
+/* Packets: <libdivert/packet.h> */
+
 /**
  * struct divert_packet - what divert_packet_parse() finds in a packet
  *
