@@ -41,7 +41,6 @@ has_times()
 }
 
 setup_routed
-make -s -C "$here/../tools/examples"
 in_ns "$router" nft -f - <<-RULES
 	table inet tap {
 		chain in {

@@ -164,6 +164,23 @@ has_total()	# NAME FIELD=N...: of a daemon that has ended
 	done
 }
 
+# --- examples --------------------------------------------------------------------------------
+
+example_start()	# NS PORT PROGRAM [ARG...]: from tools/examples; output in $tmp/PROGRAM, pid: SPAWNED
+{
+	local ns=$1 port=$2 program=$3
+	local path=$here/../build/examples/$program
+	shift 3
+	[ -x "$path" ] || path=$here/../tools/examples/$program
+	spawn "$ns" "$path" "$@" >"$tmp/$program" 2>&1
+	wait_until 10 _has_port "$ns" "$port" || { cat "$tmp/$program"; return 1; }
+}
+
+_has_port()	# NS PORT
+{
+	in_ns "$1" grep -q "^ *$2:" /proc/net/divert
+}
+
 # --- one of a script's tests -----------------------------------------------------------------
 
 run()		# FUNCTION [ARG...]: then no daemons and no rules are left (ONLY=regex: just those)

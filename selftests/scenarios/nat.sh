@@ -1,0 +1,131 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# A client shares the router's address by the example divert-nat:
+#
+#	client c0 ─────── r0 router r1 ─────── s0 server
+#	10.0.1.1               │               10.0.2.1, has no way to 10.0.1.0/24
+#	                  divert-nat
+#
+# Proves that TCP, UDP, echoes and the errors about them find their way in both directions, many
+# connections at once, that the server never sees the client's address, and that the router's own
+# traffic is left alone.
+# TIMEOUT=300
+# shellcheck source=selftests/lib.sh
+. "$(dirname "$(readlink -f "$0")")/../lib.sh"
+# shellcheck source=selftests/tools/traffic.sh
+. "$here/tools/traffic.sh"
+
+listening()	# NS PORT
+{
+	in_ns "$1" ss -Htuln "sport = :$2" | grep -q .
+}
+
+servers()
+{
+	mkdir "$tmp/web"
+	head -c 3M /dev/urandom >"$tmp/web/file"
+	spawn "$server" python3 -m http.server --directory "$tmp/web" 80 >/dev/null 2>&1
+	spawn "$server" iperf3 -s >/dev/null 2>&1
+	spawn "$server" socat UDP4-LISTEN:5001,fork EXEC:cat
+	wait_until 60 listening "$server" 80
+	wait_until 60 listening "$server" 5201
+	wait_until 60 listening "$server" 5001
+}
+
+fetched()
+{
+	in_ns "$client" curl -sS --max-time 60 "http://$server_ip/file" | cmp - "$tmp/web/file"
+}
+
+iperf()		# OPTION...
+{
+	in_ns "$client" timeout 120 iperf3 -c $server_ip -P 4 -n 1M "$@" >"$tmp/iperf3" 2>&1 ||
+		{ cat "$tmp/iperf3"; return 1; }
+}
+
+udp_echo()
+{
+	[ "$(echo hello | in_ns "$client" timeout 30 socat -t 10 - UDP4:$server_ip:5001,shut-null)" = hello ]
+}
+
+# A datagram to a port that nobody has: the error says so.
+refused_outside()
+{
+	in_ns "$client" python3 - $server_ip <<-'END'
+		import socket, sys
+		sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+		sock.settimeout(20)
+		sock.connect((sys.argv[1], 9999))
+		sock.send(b"anybody?")
+		try:
+		    sock.recv(100)
+		    sys.exit(1)
+		except ConnectionRefusedError:
+		    pass
+	END
+}
+
+# The server answers when the client's socket has gone: the error finds the server.
+refused_inside()
+{
+	local pid
+	cat >"$tmp/answer.py" <<-'END'
+		import socket, sys
+		sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+		sock.settimeout(20)
+		sock.bind(("0.0.0.0", 5002))
+		_, address = sock.recvfrom(100)
+		sock.connect(address)
+		sock.send(b"still there?")
+		try:
+		    sock.recv(100)
+		    sys.exit(1)
+		except ConnectionRefusedError:
+		    sys.exit(0)
+	END
+	spawn "$server" python3 "$tmp/answer.py"
+	pid=$SPAWNED
+	wait_until 60 listening "$server" 5002 || return 1
+	in_ns "$client" bash -c "echo hello >/dev/udp/$server_ip/5002" && wait "$pid"
+}
+
+mapped()	# N KIND
+{
+	local n
+	n=$(grep -c "^$2 $client_ip:[0-9]* is $router_server_ip:[0-9]*$" "$tmp/divert-nat")
+	[ "$n" = "$1" ] || { echo "$n of $1:"; cat "$tmp/divert-nat"; return 1; }
+}
+
+setup_routed
+ip -n "$server" route del default
+servers
+check "nat: without it, no answer finds back" ping_lost "$client" $server_ip
+
+divert_rule "$router" postrouting 8668 100 oifname r1 ip saddr 10.0.1.0/24
+divert_rule "$router" prerouting 8668 200 iifname r1 ip daddr $router_server_ip
+watch "$server" inside prerouting -300 ip saddr 10.0.1.0/24
+watch "$server" router prerouting -300 ip saddr $router_server_ip
+example_start "$router" 8668 divert-nat 8668 $router_server_ip
+nat=$SPAWNED
+
+check "nat: pings are answered" pings 5 "$client" $server_ip
+check "nat: they share one mapping" mapped 1 echo
+check "nat: a file comes by TCP" fetched
+check "nat: for one connection there is one mapping" mapped 1 tcp
+check "nat: four connections at once, up" iperf
+check "nat: four connections at once, down" iperf -R
+check "nat: each has its mapping" mapped 11 tcp
+check "nat: UDP comes back" udp_echo
+check "nat: an error from outside finds the client" refused_outside
+check "nat: an error from inside finds the server" refused_inside
+check "nat: the router's own pings are answered" pings 3 "$router" $server_ip
+check "nat: the router answers pings" pings 3 "$server" $router_server_ip
+check "nat: the server has not seen the client's address" has_watched 0 "$server" inside
+check "nat: but packets" [ "$(watched "$server" router)" -gt 1000 ]
+stop "$nat"
+
+example_start "$router" 8668 divert-nat 8668 $router_server_ip 50000-50001
+check "nat: two ports are enough for two" pings 2 "$client" $server_ip
+check "nat: for the second one" pings 2 "$client" $server_ip
+check "nat: not for a third one" ping_lost "$client" $server_ip
+check "nat: each kind has its own ports" udp_echo

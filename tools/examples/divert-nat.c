@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+/*
+ * divert-nat: let hosts behind a router share its address (IPv4: TCP, UDP, ICMP).
+ *
+ * Two rules on the router bring it what leaves for the outside, at postrouting,
+ * and what comes from there to the router's address, at prerouting. An inside
+ * address and port always get the same outside port, whoever they talk to; what
+ * comes back to that port is led to them. What nobody inside has asked for is
+ * the router's own and goes on as it is. The outside ports must not be used by
+ * the router itself (net.ipv4.ip_local_reserved_ports keeps them free).
+ */
+
+#include <arpa/inet.h>
+#include <err.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <time.h>
+
+#include <libdivert/libdivert.h>
+#include <libdivert/packet.h>
+
+#define BUCKETS		4096
+
+enum { TCP, UDP, ECHO, KINDS };		/* each has ports of its own */
+
+/* Seconds without a packet after which an outside port may be used anew. */
+static const int idle[KINDS] = { 2 * 3600, 300, 60 };
+#define IDLE_CLOSED	240
+
+struct mapping {
+	LIST_ENTRY(mapping) chain;	/* in by_inside */
+	int kind;
+	uint32_t addr;			/* inside, in network byte order */
+	uint16_t port;			/* inside; of an echo, the id */
+	uint16_t outside;
+	time_t used;
+	bool closed;			/* TCP: somebody said so */
+};
+
+static LIST_HEAD(bucket, mapping) by_inside[BUCKETS];
+static struct mapping *by_outside[KINDS][65536];
+
+static struct in_addr public;
+static unsigned int low = 40000, high = 60000;	/* outside ports */
+
+static time_t now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec;
+}
+
+static bool is_idle(const struct mapping *map)
+{
+	return now() - map->used > (map->closed ? IDLE_CLOSED : idle[map->kind]);
+}
+
+static struct bucket *bucket(int kind, uint32_t addr, uint16_t port)
+{
+	uint32_t hash = (ntohl(addr) * 31 + port) * 31 + kind;
+
+	return &by_inside[hash * 2654435761u >> 20];
+}
+
+static struct mapping *find_inside(int kind, uint32_t addr, uint16_t port)
+{
+	struct mapping *map;
+
+	LIST_FOREACH(map, bucket(kind, addr, port), chain) {
+		if (map->kind == kind && map->addr == addr && map->port == port)
+			break;
+	}
+	return map;
+}
+
+static struct mapping *find_outside(int kind, uint16_t port)
+{
+	struct mapping *map = by_outside[kind][port];
+
+	return map && !is_idle(map) ? map : NULL;
+}
+
+/* The next port that nobody uses, from where the last search ended; 0 = none */
+static uint16_t free_port(int kind)
+{
+	static unsigned int next[KINDS];
+	unsigned int i, n = high - low + 1;
+
+	for (i = 0; i < n; i++) {
+		uint16_t port = low + next[kind]++ % n;
+
+		if (!by_outside[kind][port] || is_idle(by_outside[kind][port]))
+			return port;
+	}
+	return 0;
+}
+
+static void print(const struct mapping *map)
+{
+	static const char * const names[KINDS] = { "tcp", "udp", "echo" };
+	struct in_addr addr = { map->addr };
+
+	/* One by one: inet_ntoa() has room for one. */
+	printf("%s %s:%u", names[map->kind], inet_ntoa(addr), map->port);
+	printf(" is %s:%u\n", inet_ntoa(public), map->outside);
+}
+
+static struct mapping *add_mapping(int kind, uint32_t addr, uint16_t port)
+{
+	uint16_t outside = free_port(kind);
+	struct mapping *map;
+
+	if (!outside)
+		return NULL;
+	map = by_outside[kind][outside];
+	if (map)
+		LIST_REMOVE(map, chain);
+	else
+		map = malloc(sizeof(*map));
+	if (!map)
+		err(1, "memory");
+
+	*map = (struct mapping){
+		.kind = kind,
+		.addr = addr,
+		.port = port,
+		.outside = outside,
+	};
+	by_outside[kind][outside] = map;
+	LIST_INSERT_HEAD(bucket(kind, addr, port), map, chain);
+	print(map);
+	return map;
+}
+
+enum end { SOURCE, DESTINATION };
+
+/* Where in the packet the port of one of its ends is: NULL if it has none. */
+static uint8_t *port_of(const struct divert_packet *packet, enum end end,
+			int *kind)
+{
+	if (!packet->transport || packet->transport_len < 8)
+		return NULL;
+
+	switch (packet->protocol) {
+	case IPPROTO_TCP:
+		*kind = TCP;
+		return packet->transport + (end == SOURCE ? 0 : 2);
+	case IPPROTO_UDP:
+		*kind = UDP;
+		return packet->transport + (end == SOURCE ? 0 : 2);
+	case IPPROTO_ICMP:
+		*kind = ECHO;
+		if (!packet->icmp || (packet->icmp->type != ICMP_ECHO &&
+				      packet->icmp->type != ICMP_ECHOREPLY))
+			return NULL;
+		return (uint8_t *)&packet->icmp->un.echo.id;
+	default:
+		return NULL;
+	}
+}
+
+static uint16_t get16(const uint8_t *p)
+{
+	return p[0] << 8 | p[1];
+}
+
+static void rewrite(struct divert_packet *packet, enum end end, uint32_t addr,
+		    uint16_t port)
+{
+	uint16_t bytes = htons(port);
+	int kind;
+
+	divert_packet_edit(packet, port_of(packet, end, &kind) - packet->data,
+			   &bytes, sizeof(bytes));
+	if (end == SOURCE)
+		divert_packet_set_saddr(packet, &addr);
+	else
+		divert_packet_set_daddr(packet, &addr);
+}
+
+static void touch(struct mapping *map, const struct divert_packet *packet)
+{
+	map->used = now();
+	if (packet->tcp && packet->tcp->syn)
+		map->closed = false;
+	else if (packet->tcp && (packet->tcp->fin || packet->tcp->rst))
+		map->closed = true;
+}
+
+static struct mapping *outside_of(const struct divert_packet *packet,
+				  enum end end)
+{
+	int kind;
+	const uint8_t *at = port_of(packet, end, &kind);
+
+	return at ? find_outside(kind, get16(at)) : NULL;
+}
+
+/* An error from inside, about a packet that we led there. */
+static bool send_error(struct divert_packet *packet, struct divert_packet *about)
+{
+	int kind;
+	const uint8_t *at = port_of(about, DESTINATION, &kind);
+	struct mapping *map;
+
+	map = at ? find_inside(kind, about->ip->daddr, get16(at)) : NULL;
+	if (!map)
+		return false;
+	rewrite(about, DESTINATION, public.s_addr, map->outside);
+	divert_packet_set_saddr(packet, &public);
+	/* What changed in the quoted packet counts here, too. */
+	divert_packet_checksum(packet);
+	return true;
+}
+
+/* Whatever has no mapping and cannot get one would give away who is inside. */
+static bool send_out(struct divert_packet *packet)
+{
+	struct divert_packet about;
+	uint32_t addr = packet->ip->saddr;
+	struct mapping *map;
+	const uint8_t *at;
+	int kind;
+
+	if (!divert_packet_parse_quoted(&about, packet))
+		return about.ip && send_error(packet, &about);
+
+	at = port_of(packet, SOURCE, &kind);
+	if (!at)
+		return false;
+	map = find_inside(kind, addr, get16(at)) ?:
+	      add_mapping(kind, addr, get16(at));
+	if (!map)
+		return false;
+	touch(map, packet);
+	rewrite(packet, SOURCE, public.s_addr, map->outside);
+	return true;
+}
+
+/* An error from outside, about a packet that we sent. */
+static void lead_error_in(struct divert_packet *packet,
+			  struct divert_packet *about)
+{
+	struct mapping *map = outside_of(about, SOURCE);
+
+	if (!map)
+		return;
+	rewrite(about, SOURCE, map->addr, map->port);
+	divert_packet_set_daddr(packet, &map->addr);
+	divert_packet_checksum(packet);
+}
+
+static void lead_in(struct divert_packet *packet)
+{
+	struct divert_packet about;
+	struct mapping *map;
+
+	if (!divert_packet_parse_quoted(&about, packet)) {
+		if (about.ip)
+			lead_error_in(packet, &about);
+		return;
+	}
+
+	map = outside_of(packet, DESTINATION);
+	/* An echo request is for the router. */
+	if (!map || (packet->icmp && packet->icmp->type == ICMP_ECHO))
+		return;
+	touch(map, packet);
+	rewrite(packet, DESTINATION, map->addr, map->port);
+}
+
+/* False if it is to be dropped. */
+static bool translate(struct divert_msg *msg)
+{
+	struct divert_packet packet;
+
+	if (divert_packet_parse(&packet, msg->data, msg->len) || !packet.ip)
+		return false;
+	if (!divert_addr_incoming(&msg->addr))
+		return send_out(&packet);
+	lead_in(&packet);
+	return true;
+}
+
+static void run(struct divert *divert)
+{
+	struct divert_batch *batch = divert_batch_alloc(64, 0);
+	int i, n;
+
+	if (!batch)
+		err(1, "memory");
+	for (;;) {
+		n = divert_batch_recv(divert, batch);
+		if (n < 0 && errno != EINTR)
+			err(1, "read");
+		for (i = 0; i < n; i++) {
+			struct divert_msg *msg = divert_batch_msg(batch, i);
+
+			if (!translate(msg))
+				msg->len = 0;
+		}
+		if (n > 0)
+			divert_batch_send(divert, batch, n);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	int port = argc > 2 ? atoi(argv[1]) : 0;
+	struct divert *divert;
+
+	if (argc < 3 || argc > 4 || port < 1 || port > 65534)
+		errx(2, "usage: divert-nat PORT ADDRESS [LOW-HIGH]");
+	if (!inet_aton(argv[2], &public))
+		errx(2, "'%s' is no IPv4 address", argv[2]);
+	if (argc == 4 && (sscanf(argv[3], "%u-%u", &low, &high) != 2 ||
+			  !low || low > high || high > 65535))
+		errx(2, "'%s' is no range of ports, as in 40000-60000", argv[3]);
+
+	divert = divert_open(AF_INET);
+	if (!divert)
+		errx(1, "%s", divert_strerror(errno));
+	if (divert_bind(divert, port))
+		errx(1, "port %d: %s", port, divert_strerror(errno));
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	run(divert);
+}
