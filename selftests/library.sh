@@ -6,6 +6,23 @@
 # shellcheck source=selftests/lib.sh
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 
+live()		# NAME
+{
+	local status=0
+	in_ns "$HOST" "$tools/library" "$1" >"$tmp/live" 2>&1 || status=$?
+	if [ $status = 4 ]; then
+		skip "library: $1" "the module has no such option"
+	else
+		check "library: $1" _ended $status "$tmp/live"
+	fi
+}
+
+_ended()	# STATUS OUTPUT
+{
+	cat "$2"
+	return "$1"
+}
+
 no_permission()
 {
 	local said
@@ -34,7 +51,7 @@ in_ns "$HOST" nft -f - <<-RULES
 	}
 RULES
 for name in $("$tools/library"); do
-	check "library: $name" in_ns "$HOST" "$tools/library" "$name"
+	live "$name"
 done
 check "S3 library: without permission, that is said" no_permission
 check "S8 library: without the module, that is said" not_loaded

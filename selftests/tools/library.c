@@ -3,7 +3,8 @@
  * usage: library [TEST]
  * Run one of the tests of libdivert, or list them. They need a network
  * namespace in which UDP to port 5000 that comes from this host is diverted to
- * port 7000 by rule 100. Exits 0 if all was as it should be.
+ * port 7000 by rule 100. Exits 0 if all was as it should be, 4 if the module does
+ * not know the option that is tested.
  */
 
 #include <arpa/inet.h>
@@ -35,8 +36,8 @@ static struct divert *divert;
 static int receiver;		/* has UDP_PORT */
 static union divert_addr addr;
 static struct divert_packet packet;
-static unsigned char data[DIVERT_PACKET_MAX]
-	__attribute__((__aligned__(4)));
+static unsigned char data[DIVERT_PACKET_MAX + 1]
+	__attribute__((__aligned__(8)));
 static char payload[2048];
 
 static void set_deadline(int fd)
@@ -437,6 +438,107 @@ static void batch_cut(void)
 	divert_batch_free(batch);
 }
 
+/* To set an option that the module may be too old for. */
+static void need(int ret)
+{
+	if (ret && errno == ENOPROTOOPT)
+		exit(4);
+	CHECK(!ret);
+}
+
+static uint64_t read_held(void)
+{
+	struct divert_info info;
+
+	CHECK(divert_recv_info(divert, data, sizeof(data), NULL, &info) >= 28);
+	CHECK(info.flags & DIVERT_INFO_HELD && silent());
+	return info.id;
+}
+
+static void hold(void)
+{
+	struct divert_hold hold = { .headers = 28, .packets = 64 };
+	uint64_t id;
+
+	need(divert_set_hold(divert, &hold));
+	memset(&hold, 0, sizeof(hold));
+	CHECK(!divert_get_hold(divert, &hold) && hold.packets == 64);
+	CHECK(!divert_set_info(divert, true));
+
+	send_udp("kept");
+	id = read_held();
+	CHECK(!divert_send_verdict(divert, id, 0, NULL, 0) && receive("kept"));
+	CHECK(divert_send_verdict(divert, id, 0, NULL, 0) && errno == ESTALE);
+	CHECK(divert_send_verdict(divert, 999, 0, NULL, 0) && errno == ENOENT);
+
+	send_udp("dropped");
+	id = read_held();
+	CHECK(!divert_send_verdict(divert, id, DIVERT_VERDICT_DROP, NULL, 0));
+	CHECK(silent());
+
+	send_numbers(3);
+	read_held();
+	read_held();
+	id = read_held();
+	CHECK(!divert_send_verdict(divert, id, DIVERT_VERDICT_UPTO, NULL, 0));
+	CHECK(receive("0") && receive("1") && receive("2") && silent());
+}
+
+/* Read, changed in their place, written back: one of them is left out. */
+static void records(void)
+{
+	static unsigned char out[sizeof(data)] __attribute__((__aligned__(8)));
+	struct divert_record *record, *copy;
+	size_t at = 0, out_at = 0;
+	ssize_t len;
+	int n = 0;
+
+	need(divert_set_records(divert, true));
+	send_numbers(5);
+	len = divert_recv(divert, data, sizeof(data), NULL);
+	CHECK(len > 0);
+	while ((record = divert_record_next(data, len, &at))) {
+		CHECK(record->captured == record->packet);
+		if (n++ == 3)
+			continue;
+		copy = divert_record_put(out, sizeof(out), &out_at,
+					 divert_record_data(record),
+					 record->captured);
+		*divert_record_addr(copy) = *divert_record_addr(record);
+	}
+	CHECK(!errno && n == 5);
+	CHECK(divert_send(divert, out, out_at, NULL) == (ssize_t)out_at);
+	CHECK(receive("0") && receive("1") && receive("2") && receive("4"));
+	CHECK(silent());
+}
+
+static void gso(void)
+{
+	struct divert_batch *batch = divert_batch_alloc(1, 0);
+	struct divert_msg *msg = divert_batch_msg(batch, 0);
+
+	need(divert_set_gso(divert, true));
+	send_udp("as it was");
+	CHECK(divert_batch_recv(divert, batch) == 1);
+	CHECK(msg->flags & DIVERT_MSG_GSO && msg->use & DIVERT_MSG_GSO);
+	CHECK(divert_batch_send(divert, batch, 1) == 1);
+	CHECK(receive("as it was"));
+	divert_batch_free(batch);
+}
+
+static void inplace(void)
+{
+	struct divert_stats stats;
+
+	need(divert_set_inplace(divert, DIVERT_INPLACE_BEHIND));
+	send_udp("in place");
+	read_packet(divert);
+	write_packet(divert);
+	CHECK(receive("in place"));
+	CHECK(!divert_get_stats(divert, &stats));
+	CHECK(stats.held_passed == 1 && !stats.inject_out);
+}
+
 static const struct test {
 	const char *name;
 	void (*function)(void);
@@ -457,6 +559,10 @@ static const struct test {
 	{ "batch", batch },
 	{ "batch_metadata", batch_metadata },
 	{ "batch_cut", batch_cut },
+	{ "hold", hold },
+	{ "records", records },
+	{ "gso", gso },
+	{ "inplace", inplace },
 	{ }
 };
 

@@ -181,6 +181,30 @@ static void first_fragment(void)
 	CHECK(!divert_csum(buffer.data, 20));
 }
 
+/* UDP ends where it says, not with the packet; what comes then counts for
+ * nothing. If it says more than there is, it is none.
+ */
+static void udp_says_its_length(void)
+{
+	uint16_t sum;
+
+	CHECK(!parse(BYTES(udp4)));
+	packet.udp->len = htons(10);
+	CHECK(!divert_packet_parse(&packet, packet.data, packet.len));
+	CHECK(packet.udp && packet.payload_len == 2);
+	CHECK(!divert_packet_checksum(&packet));
+	sum = packet.udp->check;
+	CHECK(!divert_packet_edit(&packet, 30, "xx", 2));
+	CHECK(packet.udp->check == sum && divert_packet_valid(&packet));
+	CHECK(!divert_packet_edit(&packet, 28, "xx", 2));
+	CHECK(packet.udp->check != sum && divert_packet_valid(&packet));
+
+	packet.udp->len = htons(13);
+	CHECK(!divert_packet_parse(&packet, packet.data, packet.len));
+	CHECK(!packet.udp && packet.transport);
+	CHECK(divert_packet_checksum(&packet) && errno == EOPNOTSUPP);
+}
+
 /* Each length but the right one is refused or leaves out what is not there. */
 static void cut_anywhere(void)
 {
@@ -390,12 +414,45 @@ static void routing_header(void)
 	CHECK(!divert_packet_edit(&packet, 48, other, sizeof(other)));
 	CHECK(divert_packet_valid(&packet));
 
+	packet.data[43] = 2;	/* more left than there are */
+	CHECK(!divert_packet_parse(&packet, packet.data, packet.len));
+	CHECK(!packet.final);
+	packet.data[43] = 1;
 	packet.data[42] = 9;	/* a routing header that nobody knows */
 	CHECK(!divert_packet_parse(&packet, packet.data, packet.len));
 	CHECK(!packet.final && packet.udp);
 	CHECK(divert_packet_checksum(&packet) && errno == EOPNOTSUPP);
 	CHECK(divert_packet_edit(&packet, 48, other, 16) && errno == EOPNOTSUPP);
 	CHECK(!divert_packet_edit(&packet, 64, "xx", 2));
+}
+
+/* Packet too big, with the first bytes of udp6's like; an echo is no error. */
+static void quoted6(void)
+{
+	static const unsigned char error[] = {
+		0x60, 0x00, 0x00, 0x00, 0x00, 0x38, 0x3a, 0x40,
+		0xfd, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+		0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02,
+		0xfd, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+		0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x01,
+		0x02, 0x00, 0x00, 0x00, 0x00, 0x00, 0x05, 0x00,
+		0x60, 0x00, 0x00, 0x00, 0x05, 0xdc, 0x11, 0x40,
+		0xfd, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+		0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x01,
+		0xfd, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+		0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02,
+		0x13, 0x88, 0x00, 0x35, 0x05, 0xdc, 0x00, 0x00,
+	};
+	struct divert_packet inner;
+
+	parse_and_sum(BYTES(error));
+	CHECK(packet.icmp6 && divert_packet_valid(&packet));
+	CHECK(!divert_packet_parse_quoted(&inner, &packet));
+	CHECK(inner.ip6 && inner.len == 48 && inner.transport_len == 8);
+	CHECK(divert_packet_dport(&inner) == 53);
+
+	packet.icmp6->icmp6_type = ICMP6_ECHO_REQUEST;
+	CHECK(divert_packet_parse_quoted(&inner, &packet) && errno == EINVAL);
 }
 
 /* Port unreachable, with the first bytes of tcp4. */
@@ -437,6 +494,7 @@ int main(void)
 	TEST(extension_header_too_long);
 	TEST(fragment);
 	TEST(first_fragment);
+	TEST(udp_says_its_length);
 	TEST(cut_anywhere);
 	TEST(nonsense);
 	TEST(csum);
@@ -451,5 +509,6 @@ int main(void)
 	TEST(random_edits);
 	TEST(routing_header);
 	TEST(quoted);
+	TEST(quoted6);
 	return test_status();
 }

@@ -61,6 +61,7 @@ static void address4_garbage(void)
 {
 	static const char * const names[] = {
 		"/", "/x", "/1x", "/-1", "/ 1", "nosuch", "12345678",
+		"/1234567",
 	};
 	int i;
 
