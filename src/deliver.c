@@ -163,10 +163,13 @@ static void divert_queue(const struct divert_delivery *d, struct sk_buff *skb)
 /* Packets as they would be on the wire, in a list; all checksums complete.
  * NULL if that cannot be had, @skb is then still the caller's.
  */
-static struct sk_buff *divert_segment(struct sk_buff *skb)
+static struct sk_buff *divert_segment(const struct sock *sk,
+				      struct sk_buff *skb)
 {
 	struct sk_buff *segs;
 
+	if (divert_offload_whole(sk, skb))
+		return skb;
 	if (!skb_is_gso(skb)) {
 		if (skb->ip_summed == CHECKSUM_PARTIAL &&
 		    skb_csum_hwoffload_help(skb, 0))
@@ -237,7 +240,7 @@ static void divert_deliver_skb(const struct divert_delivery *d,
 		return;
 	}
 
-	segs = divert_segment(skb);
+	segs = divert_segment(d->sk, skb);
 	if (!segs) {
 		divert_drop(d->dn, d->sk, skb, DIVERT_STAT_NOMEM);
 		return;

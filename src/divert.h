@@ -251,6 +251,8 @@ struct divert_sock {
 	bool			tee;
 	/** @info: reads get a struct divert_info; READ_ONCE(), WRITE_ONCE() */
 	bool			info;
+	/** @gso: packets are read whole; as @info */
+	bool			gso;
 	/** @records: reads and writes are of records; as @info */
 	bool			records;
 	/** @in_place: enum divert_inplace; as @info */
@@ -411,6 +413,27 @@ struct divert_resume {
 };
 
 /**
+ * struct divert_offload - what is left to be done to a packet
+ *
+ * struct virtio_net_hdr of the uapi, in the host's byte order, offsets counted
+ * from the IP header. All zero: nothing.
+ */
+struct divert_offload {
+	/** @flags: VIRTIO_NET_HDR_F_* */
+	u8	flags;
+	/** @gso_type: VIRTIO_NET_HDR_GSO_* */
+	u8	gso_type;
+	/** @hdr_len: length of all headers, a hint */
+	u16	hdr_len;
+	/** @gso_size: payload of each segment */
+	u16	gso_size;
+	/** @csum_start: where the checksum begins */
+	u16	csum_start;
+	/** @csum_offset: and where, from there, it goes */
+	u16	csum_offset;
+};
+
+/**
  * struct divert_dest - where a written packet is to go
  */
 struct divert_dest {
@@ -440,6 +463,8 @@ struct divert_dest {
 	u32	verdict;
 	/** @offset: where in the kept packet the bytes go */
 	u32	offset;
+	/** @offload: what is left to be done to it */
+	struct divert_offload offload;
 };
 
 /**
@@ -508,12 +533,12 @@ static inline u8 divert_ip_protocol(const struct sk_buff *skb)
 
 /* IPv6 routers do not fragment, but a packet larger than the link it came by
  * was taken apart before and goes on so. TCP's were not: such a segment has
- * grown, and its sender must be told.
+ * grown, and its sender must be told. So it is with several segments in one.
  */
 static inline bool divert_reassembled6(const struct sk_buff *skb,
 				       const struct net_device *dev)
 {
-	return skb->len > READ_ONCE(dev->mtu) &&
+	return skb->len > READ_ONCE(dev->mtu) && !skb_is_gso(skb) &&
 	       ipv6_hdr(skb)->nexthdr != IPPROTO_TCP;
 }
 
@@ -624,6 +649,14 @@ void divert_info_read(struct msghdr *msg, const struct sock *sk,
 		      const struct sk_buff *skb);
 int divert_info_parse(struct msghdr *msg, struct divert_dest *to);
 void divert_info_exit(void);
+
+/* offload.c */
+bool divert_offload_whole(const struct sock *sk, const struct sk_buff *skb);
+void divert_offload_read(struct msghdr *msg, const struct sock *sk,
+			 const struct sk_buff *skb);
+int divert_offload_parse(struct msghdr *msg, struct divert_offload *offload);
+int divert_offload_apply(struct sk_buff *skb,
+			 const struct divert_offload *offload);
 
 /* option.c */
 int divert_setsockopt(struct socket *sock, int level, int optname,

@@ -109,7 +109,8 @@ static int divert_check(struct sk_buff *skb)
 }
 
 static struct sk_buff *divert_build(struct sock *sk, struct msghdr *msg,
-				    size_t len)
+				    size_t len,
+				    const struct divert_offload *offload)
 {
 	struct sk_buff *skb;
 	int err;
@@ -123,7 +124,7 @@ static struct sk_buff *divert_build(struct sock *sk, struct msghdr *msg,
 	if (IS_ERR(skb))
 		return skb;
 
-	err = divert_check(skb);
+	err = divert_check(skb) ?: divert_offload_apply(skb, offload);
 	if (err) {
 		kfree_skb(skb);
 		return ERR_PTR(err);
@@ -394,7 +395,7 @@ int divert_inject(struct divert_net *dn, struct sock *sk, struct msghdr *msg,
 	struct sk_buff *skb;
 	int err;
 
-	skb = divert_build(sk, msg, len);
+	skb = divert_build(sk, msg, len, &to->offload);
 	if (IS_ERR(skb))
 		return PTR_ERR(skb);
 

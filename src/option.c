@@ -103,6 +103,9 @@ static int divert_set_int(struct divert_sock *ds, int optname,
 	case DIVERT_INFO:
 		WRITE_ONCE(ds->info, val);
 		return 0;
+	case DIVERT_GSO:
+		WRITE_ONCE(ds->gso, val);
+		return 0;
 	case DIVERT_RECORDS:
 		WRITE_ONCE(ds->records, val);
 		return 0;
@@ -196,6 +199,7 @@ static int divert_set_own(struct sock *sk, int optname, sockptr_t optval,
 	lock_sock(sk);
 	switch (optname) {
 	case DIVERT_INFO:
+	case DIVERT_GSO:
 	case DIVERT_TEE:
 	case DIVERT_RECORDS:
 	case DIVERT_INPLACE:
@@ -298,6 +302,8 @@ static int divert_get_own(struct sock *sk, int optname, char __user *optval,
 		return divert_get_int(optval, optlen, DIVERT_ABI_VERSION);
 	case DIVERT_INFO:
 		return divert_get_int(optval, optlen, READ_ONCE(ds->info));
+	case DIVERT_GSO:
+		return divert_get_int(optval, optlen, READ_ONCE(ds->gso));
 	case DIVERT_TEE:
 		return divert_get_int(optval, optlen, READ_ONCE(ds->tee));
 	case DIVERT_RECORDS:

@@ -142,7 +142,8 @@ int divert_route6(struct net *net, struct sock *sk, struct sk_buff *skb,
 	int err = -EINVAL;
 
 	/* Local senders have IPv6 fragment what they send, but not TCP. */
-	skb->ignore_df = ipv6_hdr(skb)->nexthdr != IPPROTO_TCP;
+	skb->ignore_df = ipv6_hdr(skb)->nexthdr != IPPROTO_TCP &&
+			 !skb_is_gso(skb);
 
 	rcu_read_lock();
 	dev = divert_dev_named(net, to);

@@ -168,7 +168,8 @@ static int divert_send_one(struct divert_net *dn, struct sock *sk,
 		err = divert_address_parse(msg->msg_name, msg->msg_namelen,
 					   sk->sk_family, &to);
 	if (!err && msg->msg_controllen)
-		err = divert_info_parse(msg, &to);
+		err = divert_info_parse(msg, &to) ?:
+		      divert_offload_parse(msg, &to.offload);
 	return err ?: divert_write(dn, sk, msg, len, &to);
 }
 
@@ -208,6 +209,7 @@ static void divert_recv_cmsgs(struct sock *sk, struct sk_buff *skb,
 		skb->tstamp = tstamp;
 
 	divert_info_read(msg, sk, skb);
+	divert_offload_read(msg, sk, skb);
 }
 
 /* The address, with the ticket of a kept packet in it. Without a ticket, only
