@@ -8,7 +8,7 @@
  *	ttl=N id=N frag=whole|first|later
  * (ICMP: sport is the type, dport the code; IPv6: ttl is the hop limit, id the
  * fragments'), "error NAME" for a write that failed, and totals at the end:
- *	total read=N written=N errors=N badip=N badl4=N long=N
+ *	total read=N written=N errors=N badip=N badl4=N long=N whole=N
  * NAME is "-" for a packet made on this host.
  */
 
@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <linux/divert.h>
+#include <linux/virtio_net.h>
 #include <net/if.h>
 #include <netinet/icmp6.h>
 #include <netinet/ip.h>
@@ -34,6 +35,8 @@
 #include <unistd.h>
 
 #define PACKET_MAX	65535
+/* IPv6 does not count its header. */
+#define PACKET_MAX6	(PACKET_MAX + sizeof(struct ip6_hdr))
 #define NAME_LEN	8
 #define SCOPE_OPAQUE	0x80000000	/* sin6_scope_id of a packet made here */
 
@@ -53,6 +56,7 @@ static const char usage[] =
 "  -f n      write in fragments with n bytes of payload, a multiple of 8\n"
 "  -C        check checksums of what is read\n"
 "  -l n      count packets longer than this\n"
+"  -g        leave packets whole and checksums to the kernel (DIVERT_GSO)\n"
 "  -m mark   set SO_MARK\n"
 "  -b name   set SO_BINDTODEVICE\n"
 "  -T        watch: read copies, write nothing back\n"
@@ -83,6 +87,7 @@ struct options {
 	unsigned int	fragment;
 	bool		check;
 	unsigned int	longest;
+	bool		whole;
 	unsigned int	mark;
 	const char	*bound_dev;
 	bool		tee;
@@ -107,6 +112,7 @@ static struct {
 	unsigned long	bad_ip;
 	unsigned long	bad_l4;
 	unsigned long	too_long;
+	unsigned long	whole;
 } total;
 
 static volatile sig_atomic_t stop;
@@ -115,10 +121,13 @@ static volatile sig_atomic_t stop;
 union packet {
 	struct ip	ip;
 	struct ip6_hdr	ip6;
-	uint8_t		bytes[PACKET_MAX + 1];
+	uint8_t		bytes[PACKET_MAX6];
 };
 
 static union packet packet;
+
+/* What is left to be done to it. */
+static struct virtio_net_hdr offload;
 
 /* Where in the packet that was read is what. */
 static struct {
@@ -377,12 +386,22 @@ static bool sctp_valid(void)
 	       p[10] == (crc >> 16 & 0xff) && p[11] == crc >> 24;
 }
 
+/* As much of the checksum as must be there if the rest is made later. */
+static bool l4_begun(const uint16_t *field)
+{
+	return field && offload.csum_start == at.payload &&
+	       payload() + offload.csum_offset == (const uint8_t *)field &&
+	       (*field ^ sum_fold(pseudo_header())) == UINT16_MAX;
+}
+
 static bool l4_valid(void)
 {
 	const uint16_t *field = l4_checksum();
 
 	if (is_fragment())
 		return true;
+	if (offload.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM)
+		return l4_begun(field);
 	if (at.protocol == IPPROTO_SCTP)
 		return sctp_valid();
 	if (!field || l4_without_checksum(field))
@@ -410,7 +429,8 @@ static void fix_checksums(void)
 	uint16_t *field = l4_checksum();
 
 	fix_ip_checksum(&packet);
-	if (!field || is_fragment() || l4_without_checksum(field))
+	if (!field || is_fragment() || l4_without_checksum(field) ||
+	    offload.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM)
 		return;
 
 	*field = 0;
@@ -425,6 +445,8 @@ static void examine(size_t len)
 {
 	if (len > opt.longest)
 		total.too_long++;
+	if (offload.gso_type != VIRTIO_NET_HDR_GSO_NONE)
+		total.whole++;
 	if (!opt.check)
 		return;
 	if (!at.valid || (!at.ipv6 && ip_sum(&packet)))
@@ -615,11 +637,33 @@ static size_t address_size(void)
 					sizeof(struct sockaddr_in);
 }
 
+/* A control message that holds offload. */
+union control {
+	struct cmsghdr	cmsg;
+	uint8_t		space[CMSG_SPACE(sizeof(offload))];
+};
+
 static void write_bytes(int fd, const void *bytes, size_t len,
 			const union address *to)
 {
-	ssize_t n = sendto(fd, bytes, len, 0, &to->sa, address_size());
+	union control control = { .cmsg = {
+		.cmsg_level	= SOL_DIVERT,
+		.cmsg_type	= DIVERT_GSO,
+		.cmsg_len	= CMSG_LEN(sizeof(offload)),
+	} };
+	struct iovec iov = { (void *)bytes, len };
+	struct msghdr msg = {
+		.msg_name	= (void *)to,
+		.msg_namelen	= address_size(),
+		.msg_iov	= &iov,
+		.msg_iovlen	= 1,
+		.msg_control	= opt.whole ? &control : NULL,
+		.msg_controllen	= opt.whole ? sizeof(control) : 0,
+	};
+	ssize_t n;
 
+	memcpy(CMSG_DATA(&control.cmsg), &offload, sizeof(offload));
+	n = sendmsg(fd, &msg, 0);
 	if (n == (ssize_t)len) {
 		total.written++;
 		return;
@@ -688,18 +732,37 @@ static void write_packet(int fd, size_t len, const union address *to)
 		write_bytes(fd, packet.bytes, len, to);
 }
 
+static ssize_t read_packet(int fd, union address *from)
+{
+	union control control;
+	struct iovec iov = { packet.bytes, sizeof(packet) };
+	struct msghdr msg = {
+		.msg_name	= from,
+		.msg_namelen	= sizeof(*from),
+		.msg_iov	= &iov,
+		.msg_iovlen	= 1,
+		.msg_control	= &control,
+		.msg_controllen	= sizeof(control),
+	};
+	ssize_t len = recvmsg(fd, &msg, 0);
+	const struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
+
+	memset(&offload, 0, sizeof(offload));
+	if (len >= 0 && cmsg && cmsg->cmsg_level == SOL_DIVERT &&
+	    cmsg->cmsg_type == DIVERT_GSO)
+		memcpy(&offload, CMSG_DATA(cmsg), sizeof(offload));
+	return len;
+}
+
 static void serve_packet(int reader, int writer)
 {
 	union address from;
-	socklen_t from_len = sizeof(from);
-	ssize_t len;
+	ssize_t len = read_packet(reader, &from);
 
-	len = recvfrom(reader, packet.bytes, PACKET_MAX, 0, &from.sa,
-		       &from_len);
 	if (len < 0 && (errno == EINTR || errno == EAGAIN))
 		return;
 	if (len < 0)
-		die("divertd: recvfrom");
+		die("divertd: recvmsg");
 
 	total.read++;
 	locate(len);
@@ -725,6 +788,9 @@ static void set_own_options(int fd)
 	if (opt.tee &&
 	    setsockopt(fd, SOL_DIVERT, DIVERT_TEE, &one, sizeof(one)))
 		die("divertd: DIVERT_TEE");
+	if (opt.whole &&
+	    setsockopt(fd, SOL_DIVERT, DIVERT_GSO, &one, sizeof(one)))
+		die("divertd: DIVERT_GSO");
 	if (opt.keep &&
 	    setsockopt(fd, SOL_DIVERT, DIVERT_LIMITS, &limits, sizeof(limits)))
 		die("divertd: DIVERT_LIMITS");
@@ -820,7 +886,7 @@ static void parse_options(int argc, char **argv)
 {
 	int c;
 
-	while ((c = getopt(argc, argv, "6di:ozc:urs:D:t:f:Cl:m:b:TkU:n:qR:")) != -1) {
+	while ((c = getopt(argc, argv, "6di:ozc:urs:D:t:f:Cl:gm:b:TkU:n:qR:")) != -1) {
 		switch (c) {
 		case '6': opt.family = AF_INET6; break;
 		case 'd': opt.drop = true; break;
@@ -836,6 +902,7 @@ static void parse_options(int argc, char **argv)
 		case 'f': opt.fragment = number(optarg, PACKET_MAX) & ~7; break;
 		case 'C': opt.check = true; break;
 		case 'l': opt.longest = number(optarg, PACKET_MAX); break;
+		case 'g': opt.whole = true; break;
 		case 'm': opt.mark = number(optarg, UINT32_MAX); break;
 		case 'b': opt.bound_dev = optarg; break;
 		case 'T': opt.tee = opt.drop = true; break;
@@ -872,8 +939,8 @@ int main(int argc, char **argv)
 	while (!stop && (!opt.count || total.read < opt.count))
 		serve_packet(reader, writer);
 
-	printf("total read=%lu written=%lu errors=%lu badip=%lu badl4=%lu long=%lu\n",
+	printf("total read=%lu written=%lu errors=%lu badip=%lu badl4=%lu long=%lu whole=%lu\n",
 	       total.read, total.written, total.errors, total.bad_ip,
-	       total.bad_l4, total.too_long);
+	       total.bad_l4, total.too_long, total.whole);
 	return EXIT_SUCCESS;
 }
