@@ -349,7 +349,7 @@ int main(int argc, char **argv)
 	else if (hold)
 		option_on(DIVERT_INFO);
 	divert_bind();
-	hop_ready(&opt);
+	hop_ready();
 
 	if (records && hold)
 		serve_held_records();

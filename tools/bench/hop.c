@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <netinet/udp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -29,9 +29,9 @@ void unavailable(const char *what)
 static void usage(const char *modes)
 {
 	fprintf(stderr,
-		"usage: %s [-r] [-R file] [-m mode]\n"
+		"usage: %s [-r] [-m mode]\n"
+		"Says \"ready\" when it is.\n"
 		"  -r        rewrite the first byte of each payload\n"
-		"  -R file   make this file when ready\n"
 		"  -m mode   %s\n", program_invocation_short_name, modes);
 	exit(2);
 }
@@ -41,10 +41,9 @@ void hop_options(struct hop_options *opt, int argc, char **argv,
 {
 	int c;
 
-	while ((c = getopt(argc, argv, "rR:m:")) != -1) {
+	while ((c = getopt(argc, argv, "rm:")) != -1) {
 		switch (c) {
 		case 'r': opt->rewrite = true; break;
-		case 'R': opt->ready = optarg; break;
 		case 'm': opt->mode = optarg; break;
 		default: usage(modes);
 		}
@@ -68,16 +67,12 @@ bool hop_mode(const struct hop_options *opt, const char *word)
 	return false;
 }
 
-void hop_ready(const struct hop_options *opt)
+void hop_ready(void)
 {
-	int fd;
-
-	if (!opt->ready)
-		return;
-	fd = open(opt->ready, O_CREAT | O_WRONLY, 0600);
-	if (fd < 0)
-		die(opt->ready);
-	close(fd);
+	if (mlockall(MCL_CURRENT))
+		die("mlockall");
+	puts("ready");
+	fflush(stdout);
 }
 
 void socket_buffers(int fd, int bytes)

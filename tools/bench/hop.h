@@ -24,7 +24,6 @@
 struct hop_options {
 	bool		rewrite;
 	const char	*mode;		/* what else the hop is asked to do */
-	const char	*ready;
 };
 
 void hop_options(struct hop_options *opt, int argc, char **argv,
@@ -35,8 +34,10 @@ bool hop_mode(const struct hop_options *opt, const char *word);
 void __attribute__((noreturn)) die(const char *what);
 void __attribute__((noreturn)) unavailable(const char *what);
 
-/* The hop can take packets from now on. */
-void hop_ready(const struct hop_options *opt);
+/* The hop can take packets from now on: say so. All memory is there, so that no
+ * page fault is measured, or waits for a disk while an emulated clock runs on.
+ */
+void hop_ready(void);
 
 /* Set SO_RCVBUF and SO_SNDBUF beyond what the system allows to everybody. */
 void socket_buffers(int fd, int bytes);

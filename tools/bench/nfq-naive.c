@@ -48,7 +48,7 @@ int main(int argc, char **argv)
 	if (nfq_set_mode(queue, NFQNL_COPY_PACKET, 0xffff) < 0)
 		die("nfq_set_mode");
 	socket_buffers(nfq_fd(handle), SOCKET_BUFFER);
-	hop_ready(&opt);
+	hop_ready();
 
 	for (;;) {
 		n = recv(nfq_fd(handle), buf, sizeof(buf), 0);

@@ -243,7 +243,7 @@ int main(int argc, char **argv)
 	batch_init();
 	for (i = 0; i < HOP_BATCH; i++)
 		rewritten_init(&batch.head[i]);
-	hop_ready(&opt);
+	hop_ready();
 
 	while ((n = recvmmsg(fd, batch.msg, HOP_BATCH, MSG_WAITFORONE,
 			     NULL)) >= 0) {

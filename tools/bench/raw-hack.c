@@ -46,7 +46,7 @@ int main(int argc, char **argv)
 	tx = socket(AF_INET, SOCK_RAW, IPPROTO_RAW);
 	if (tx < 0)
 		unavailable("raw socket");
-	hop_ready(&opt);
+	hop_ready();
 
 	while ((n = recv(rx, packet, sizeof(packet), 0)) >= 0) {
 		/* The sender may have left the checksum to its device. */

@@ -61,28 +61,35 @@ _divert_load()
 	[ -d /proc/sys/net/divert ] || [ -d /sys/module/divert ] || selftests/insmod || return 4
 }
 
-_hop()		# PROGRAM OPTION...: start it on the router
+_start()	# PROGRAM ARGUMENT...: on the router, until it says that it is ready; its pid: STARTED
 {
+	local word=''
 	rm -f "$tmp/ready"
-	ip netns exec "$router" "$programs/$1" -R "$tmp/ready" ${rewrite:+-r} "${@:2}" &
-	pid=$!
-	wait_for 30 "$1" _ready_or_ended || return
-	[ -e "$tmp/ready" ] || wait $pid
+	mkfifo "$tmp/ready"
+	ip netns exec "$router" "$@" >"$tmp/ready" &
+	STARTED=$!
+	# A program that ends before gives no word but its status.
+	read -r word <"$tmp/ready" || true
+	[ "$word" = ready ] || wait $STARTED
 }
 
-_ready_or_ended()
+_hop()		# PROGRAM OPTION...
 {
-	[ -e "$tmp/ready" ] || ! kill -0 "$pid" 2>/dev/null
+	local status=0
+	_start "$programs/$1" ${rewrite:+-r} "${@:2}" || status=$?
+	pid=$STARTED
+	return $status
+}
+
+_beside()	# PROGRAM ARGUMENT...: what else runs on the router
+{
+	local status=0
+	_start "$@" || status=$?
+	extra_pid=$STARTED
+	return $status
 }
 
 # --- extras ----------------------------------------------------------------------------------
-
-_beside()	# SECONDS PROGRAM ARGUMENT...: keep it running; it says when it is ready
-{
-	ip netns exec "$router" "${@:2}" >"$tmp/beside" &
-	extra_pid=$!
-	wait_for "$1" "$2" grep -qx ready "$tmp/beside"
-}
 
 _extra()	# WORD
 {
@@ -90,8 +97,8 @@ _extra()	# WORD
 	ct) _conntrack ;;
 	ports*) _divert_load &&
 		ulimit -n 20000 &&
-		_beside 300 build/selftests/tools/manyports 10000 "${1#ports}" ;;
-	netns*) _divert_load && _beside 600 "$programs/netns" "${1#netns}" ;;
+		_beside build/selftests/tools/manyports 10000 "${1#ports}" ;;
+	netns*) _divert_load && _beside "$programs/netns" "${1#netns}" ;;
 	rules*) other_rules=${1#rules} ;;
 	*) echo "no scenario $scenario: unknown extra '$1'" >&2; return 1 ;;
 	esac

@@ -23,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -478,6 +479,9 @@ static void options(int argc, char **argv)
 int main(int argc, char **argv)
 {
 	options(argc, argv);
+	/* As hops do. */
+	if (mlockall(MCL_CURRENT | MCL_FUTURE))
+		die("traffic: mlockall");
 	if (opt.mib)
 		tcp_measure();
 	else

@@ -56,7 +56,7 @@ int main(int argc, char **argv)
 	hop_options(&opt, argc, argv, "vnet (virtio_net_hdr, GSO)");
 	vnet_hdr = hop_mode(&opt, "vnet");
 	fd = tun_open();
-	hop_ready(&opt);
+	hop_ready();
 
 	while ((n = read(fd, data, sizeof(data))) >= 0) {
 		if (opt.rewrite)

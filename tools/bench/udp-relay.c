@@ -79,7 +79,7 @@ int main(int argc, char **argv)
 	if (connect(tx, (struct sockaddr *)&there, sizeof(there)))
 		die("connect");
 	batch_init();
-	hop_ready(&opt);
+	hop_ready();
 
 	while ((n = recvmmsg(rx, batch.msg, HOP_BATCH, MSG_WAITFORONE,
 			     NULL)) >= 0)
