@@ -13,6 +13,7 @@ use_family()	# ip|ip6
 	family=$1
 	if [ "$family" = ip6 ]; then
 		prefix='6.2 '			# the contract's name for "the same for IPv6"
+		version=6
 		icmp=icmpv6			# in rules and in what a daemon writes
 		icmp_request=128 icmp_reply=129
 		any_ping='icmpv6 type { echo-request, echo-reply }'
@@ -25,6 +26,7 @@ use_family()	# ip|ip6
 		server_at=${server_ip6-}
 	else
 		prefix=
+		version=4
 		icmp=icmp
 		icmp_request=8 icmp_reply=0
 		any_ping='icmp type { echo-request, echo-reply }'
