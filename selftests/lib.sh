@@ -5,6 +5,7 @@
 #	#!/bin/bash
 #	# What it proves.
 #	# TIMEOUT=120				(seconds; only if 60 are too few)
+#	# BOOT=ipv6.disable=1			(kernel parameters, if it needs a VM of its own)
 #	. "$(dirname "$(readlink -f "$0")")/lib.sh"
 #	setup_routed
 #	check "D1 a marked packet is diverted" some_command_or_function
@@ -135,6 +136,11 @@ wait_until()	# SECONDS COMMAND...
 
 _namespaces=()
 
+have_ipv6()	# in this kernel
+{
+	[ -e /proc/sys/net/ipv6 ]
+}
+
 # Make a namespace with a name nobody else uses, and put the name in variable $1.
 setup_ns()
 {
@@ -144,7 +150,7 @@ setup_ns()
 	_namespaces+=("$name")
 	printf -v "$1" %s "$name"
 	# Duplicate address detection would keep IPv6 addresses from use for a second.
-	in_ns "$name" sysctl -qw net.ipv6.conf.{all,default}.accept_dad=0
+	! have_ipv6 || in_ns "$name" sysctl -qw net.ipv6.conf.{all,default}.accept_dad=0
 	ip -n "$name" link set lo up
 }
 
@@ -161,7 +167,7 @@ join_ns()
 _setup_device()
 {
 	ip -n "$1" addr add "$3/24" dev "$2"
-	ip -n "$1" addr add "$4/64" dev "$2" nodad
+	! have_ipv6 || ip -n "$1" addr add "$4/64" dev "$2" nodad
 	ip -n "$1" link set "$2" up
 }
 
@@ -204,14 +210,16 @@ setup_routed()
 	router_server_ip=10.0.2.2 router_server_ip6=fd00:2::2 router_server_dev=r1
 	server=$NS_S server_ip=10.0.2.1 server_ip6=fd00:2::1 server_dev=s0
 
-	in_ns "$router" sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
+	in_ns "$router" sysctl -qw net.ipv4.ip_forward=1
 	join_ns "$client" $client_dev $client_ip $client_ip6 \
 		"$router" $router_client_dev $router_client_ip $router_client_ip6
 	join_ns "$server" $server_dev $server_ip $server_ip6 \
 		"$router" $router_server_dev $router_server_ip $router_server_ip6
 	ip -n "$client" route add default via $router_client_ip
-	ip -n "$client" route add default via $router_client_ip6
 	ip -n "$server" route add default via $router_server_ip
+	have_ipv6 || return 0
+	in_ns "$router" sysctl -qw net.ipv6.conf.all.forwarding=1
+	ip -n "$client" route add default via $router_client_ip6
 	ip -n "$server" route add default via $router_server_ip6
 }
 
