@@ -7,8 +7,8 @@
 #	                    daemon
 #
 # Proves that broadcast and multicast packets are diverted, come back as what they were, and leave
-# by the device they were meant for: the router has two, and routes them by neither.
-# TIMEOUT=240
+# by the device they were meant for: the router has two, and routes them by neither; over IPv4 and IPv6.
+# TIMEOUT=360
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 . "$here/tools/traffic.sh"
 
@@ -24,8 +24,8 @@ received()	# TYPE ADDRESS PING-OPTION...
 	local type=$1 address=$2
 	shift 2
 
-	divert_rule "$router" prerouting 7000 100 icmp type echo-request
-	watch "$router" delivered input 0 icmp type echo-request meta pkttype "$type"
+	divert_rule "$router" prerouting 7000 100 "$icmp" type echo-request
+	watch "$router" delivered input 0 "$icmp" type echo-request meta pkttype "$type"
 	divertd_start d "$router" 7000
 
 	answered "D13 $type $address on input" "$client" "$address" "$@"
@@ -39,9 +39,9 @@ sent()		# TYPE ADDRESS PING-OPTION...
 	local type=$1 address=$2
 	shift 2
 
-	divert_rule "$router" output 7000 100 icmp type echo-request
-	watch "$server" came prerouting 0 icmp type echo-request meta pkttype "$type"
-	watch "$client" strayed prerouting 0 icmp type echo-request
+	divert_rule "$router" output 7000 100 "$icmp" type echo-request
+	watch "$server" came prerouting 0 "$icmp" type echo-request meta pkttype "$type"
+	watch "$client" strayed prerouting 0 "$icmp" type echo-request
 	divertd_start d "$router" 7000
 
 	answered "D13 $type $address on output" "$router" "$address" "$@"
@@ -55,9 +55,17 @@ for ns in "$client" "$router" "$server"; do
 	in_ns "$ns" sysctl -qw net.ipv4.icmp_echo_ignore_broadcasts=0
 done
 
-run received broadcast 10.0.1.255 -b
-run received broadcast 255.255.255.255 -b -I c0
-run received multicast 224.0.0.1 -I c0
-run sent broadcast 10.0.2.255 -b
-run sent broadcast 255.255.255.255 -b -I r1
-run sent multicast 224.0.0.1 -I r1
+for family in $families; do
+	use_family "$family"
+	if [ "$family" = ip6 ]; then
+		run received multicast ff02::1 -I c0
+		run sent multicast ff02::1 -I r1
+		continue
+	fi
+	run received broadcast 10.0.1.255 -b
+	run received broadcast 255.255.255.255 -b -I c0
+	run received multicast 224.0.0.1 -I c0
+	run sent broadcast 10.0.2.255 -b
+	run sent broadcast 255.255.255.255 -b -I r1
+	run sent multicast 224.0.0.1 -I r1
+done

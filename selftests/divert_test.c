@@ -477,20 +477,26 @@ int udp_receive(int fd, void *data, int size)
 	return len < 0 ? -errno : len;
 }
 
+int bpf_load(const struct bpf_insn *code, int n)
+{
+	union bpf_attr attr = {
+		.prog_type = BPF_PROG_TYPE_SOCKET_FILTER,
+		.insns = (unsigned long)code,
+		.insn_cnt = n,
+		.license = (unsigned long)"GPL",
+	};
+
+	return syscall(SYS_bpf, BPF_PROG_LOAD, &attr, sizeof(attr));
+}
+
 int bpf_return(int value)
 {
 	struct bpf_insn code[] = {
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .imm = value },
 		{ .code = BPF_JMP | BPF_EXIT },
 	};
-	union bpf_attr attr = {
-		.prog_type = BPF_PROG_TYPE_SOCKET_FILTER,
-		.insns = (unsigned long)code,
-		.insn_cnt = ARRAY_LEN(code),
-		.license = (unsigned long)"GPL",
-	};
 
-	return syscall(SYS_bpf, BPF_PROG_LOAD, &attr, sizeof(attr));
+	return bpf_load(code, ARRAY_LEN(code));
 }
 
 /* IPv4 UDP, whatever else the devices' IPv6 has to say. */

@@ -124,7 +124,10 @@ int udp_open(const char *address, __u32 mark);
 void udp_send(int fd, const char *address, int payload);
 /* Payload of the next packet within the deadline. */
 int udp_receive(int fd, void *data, int size);
-/* An extended BPF program for sockets that returns this; -1 if there is none. */
+/* An extended BPF program for sockets; -1 if there is none. */
+struct bpf_insn;
+int bpf_load(const struct bpf_insn *code, int n);
+/* One that returns this. */
 int bpf_return(int value);
 /* A socket that sees all IPv4 UDP of a device, link header and all. */
 int capture_open(const char *dev);

@@ -5,6 +5,7 @@
  * TIMEOUT=240
  */
 
+#include <linux/bpf.h>
 #include <linux/filter.h>
 #include <poll.h>
 #include <stdio.h>
@@ -398,6 +399,30 @@ TEST_F(group, B4_ebpf_chooses)
 	EXPECT_EQ(0, map_flows(fd, 2, map));
 	EXPECT_LT(0, flows_of(map, 0));
 	EXPECT_LT(0, flows_of(map, 1));
+}
+
+/* By the source port's last bit, like the classic one. */
+TEST_F(group, B4_ebpf_chooses_by_packet)
+{
+	struct bpf_insn code[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = 6, .src_reg = 1 },
+		{ .code = BPF_LD | BPF_H | BPF_ABS, .imm = 20 },
+		{ .code = BPF_ALU64 | BPF_AND | BPF_K, .imm = 1 },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	int fd[3], program = bpf_load(code, ARRAY_LEN(code));
+
+	members_open(fd, 3);
+	if (program < 0)
+		SKIP(return, "no bpf() here");
+	EXPECT_EQ(0, set_int(fd[0], SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF,
+			     program));
+	EXPECT_EQ(0, wrong_by_port(fd, 3));
+	/* It belongs to the group. */
+	close(fd[2]);
+	EXPECT_EQ(0, wrong_by_port(fd, 2));
+	EXPECT_EQ(0, set_int(fd[0], SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, 0));
+	EXPECT_NE(0, wrong_by_port(fd, 2));
 }
 
 TEST_F(group, B4_program_needs_reuseport)

@@ -24,6 +24,7 @@ use_family()	# ip|ip6
 		client_at=${client_ip6-}
 		router_client_at=${router_client_ip6-} router_server_at=${router_server_ip6-}
 		server_at=${server_ip6-}
+		source_at=${source_ip6-} diverter_at=${diverter_ip6-}
 	else
 		prefix=
 		version=4
@@ -37,12 +38,21 @@ use_family()	# ip|ip6
 		client_at=${client_ip-}
 		router_client_at=${router_client_ip-} router_server_at=${router_server_ip-}
 		server_at=${server_ip-}
+		source_at=${source_ip-} diverter_at=${diverter_ip-}
 	fi
 }
 
 family=ip
 # shellcheck disable=SC2034 # for the tests (FAMILIES=ip6: just that one)
 families=${FAMILIES-ip ip6}
+
+# The router's addresses towards the client, of both families.
+move_addresses()	# FROM TO
+{
+	ip -n "$router" addr flush dev "$1" scope global
+	ip -n "$router" addr add "$router_client_ip/24" dev "$2"
+	ip -n "$router" addr add "$router_client_ip6/64" dev "$2" nodad
+}
 
 # --- rules -----------------------------------------------------------------------------------
 
