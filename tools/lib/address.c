@@ -12,6 +12,9 @@
 
 #define NAME_LEN	sizeof(((struct sockaddr_in *)0)->sin_zero)
 
+/* So much name is there, then "/", then the id of a packet that is kept. */
+#define KEPT_NAME_LEN	4
+
 /* An interface without an address is given as 0.<ifindex>. */
 #define IFINDEX_MAX	0xffffff
 
@@ -86,12 +89,20 @@ static unsigned int ifindex_of(const char *name)
 	return *end ? 0 : ifindex;
 }
 
+/* A name ends within the bytes, or where a kept packet's id begins. */
+static bool get_name(const struct sockaddr_in *in, char name[NAME_LEN])
+{
+	memcpy(name, in->sin_zero, NAME_LEN);
+	if (name[KEPT_NAME_LEN] == '/')
+		name[KEPT_NAME_LEN] = 0;
+	return name[0] && memchr(name, 0, NAME_LEN);
+}
+
 static unsigned int ifindex4(const struct sockaddr_in *in)
 {
-	const char *name = (const char *)in->sin_zero;
+	char name[NAME_LEN];
 
-	/* A name always ends within the bytes. */
-	if (name[0] && memchr(name, 0, NAME_LEN))
+	if (get_name(in, name))
 		return ifindex_of(name);
 	return unnumbered(ntohl(in->sin_addr.s_addr));
 }

@@ -67,7 +67,7 @@ ssize_t divert_recv(struct divert *divert, void *data, size_t size,
 {
 	socklen_t len = sizeof(*addr);
 
-	return recvfrom(divert->fd, data, size, MSG_TRUNC,
+	return recvfrom(divert->fd, data, size, 0,
 			addr ? &addr->sa : NULL, addr ? &len : NULL);
 }
 
@@ -84,7 +84,7 @@ ssize_t divert_recv_info(struct divert *divert, void *data, size_t size,
 		.msg_control = &control,
 		.msg_controllen = sizeof(control),
 	};
-	ssize_t len = recvmsg(divert->fd, &msg, MSG_TRUNC);
+	ssize_t len = recvmsg(divert->fd, &msg, 0);
 	struct cmsghdr *c;
 
 	if (len < 0)
@@ -311,8 +311,8 @@ int divert_batch_recv(struct divert *divert, struct divert_batch *batch)
 	for (i = 0; i < batch->count; i++)
 		prepare_recv(batch, i);
 
-	n = recvmmsg(divert->fd, batch->headers, batch->count,
-		     MSG_WAITFORONE | MSG_TRUNC, NULL);
+	n = recvmmsg(divert->fd, batch->headers, batch->count, MSG_WAITFORONE,
+		     NULL);
 	for (i = 0; (int)i < n; i++)
 		finish_recv(batch, i);
 	return n;

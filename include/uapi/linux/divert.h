@@ -92,7 +92,8 @@
  * until its copy comes back: if length, version, protocol, addresses and the
  * IPv4 id are still the same, its bytes go into the kept one. Everything else
  * is written as ever. In this mode, and with DIVERT_HOLD, the address is
- *	struct sockaddr_in: sin_zero holds at most four bytes of name, and the id
+ *	struct sockaddr_in: sin_zero holds at most four bytes of name, filled up
+ *				with zeros, "/", and the id
  *	struct sockaddr_in6: sin6_flowinfo or sin6_scope_id hold the id
  * and stays opaque; names longer than four bytes are given as "/" and ifindex.
  * A packet whose address has no room for the id is not kept by DIVERT_INPLACE.

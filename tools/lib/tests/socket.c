@@ -57,6 +57,22 @@ static void address4_by_number(void)
 	CHECK(divert_addr_ifindex(&addr) == 1234567);
 }
 
+/* With the id of a kept packet behind the name. */
+static void address4_kept(void)
+{
+	in4("/999/\x80\x01\x02", 0x01020304);
+	CHECK(divert_addr_ifindex(&addr) == 999);
+	in4("lo", 0x7f000001);
+	memcpy(addr.in.sin_zero + 4, "/\xff\xff\xff", 4);
+	CHECK(divert_addr_ifindex(&addr) == 1);
+	/* A packet made here, or an interface without address and name. */
+	in4("", 0);
+	memcpy(addr.in.sin_zero + 1, "\x80\x01\x02", 3);
+	CHECK(!divert_addr_incoming(&addr) && !divert_addr_ifindex(&addr));
+	addr.in.sin_addr.s_addr = htonl(12);
+	CHECK(divert_addr_incoming(&addr) && divert_addr_ifindex(&addr) == 12);
+}
+
 static void address4_garbage(void)
 {
 	static const char * const names[] = {
@@ -238,6 +254,7 @@ int main(void)
 {
 	TEST(address4);
 	TEST(address4_by_number);
+	TEST(address4_kept);
 	TEST(address4_garbage);
 	TEST(address6);
 	TEST(make_addresses);

@@ -346,10 +346,10 @@ int divert_set_filter(struct divert *divert, const struct sock_fprog *filter);
  * @addr: where to put its address; NULL if nobody needs it
  *
  * Waits for a packet, unless the socket is non-blocking. A packet that is
- * longer than @size is cut.
+ * longer than @size is cut; written back like that, it is refused (EINVAL).
  *
- * Return: the packet's whole length, more than @size if it was cut, or -1 with
- * errno:
+ * Return: how many bytes were put at @data: the packet's length, if it was not
+ * cut and divert_set_hold() does not ask for headers only; or -1 with errno:
  * EAGAIN - there is none, and the socket is non-blocking, or its SO_RCVTIMEO
  *	is over
  * EINTR - a signal came first
@@ -451,7 +451,7 @@ struct divert_msg {
 	 * write, until the next divert_batch_recv()
 	 */
 	void *data;
-	/** @len: its length. To write: 0 = not this one. */
+	/** @len: bytes there are at @data. To write: 0 = not this one. */
 	size_t len;
 	/** @flags: after reading: DIVERT_MSG_*, what is there */
 	unsigned int flags;
