@@ -76,7 +76,7 @@ def _costs(run, folder):
 def _rates(run, folder):
     for point in run.points:
         _bars([(s, run.value(s, point, 'rate')) for s in run.scenarios],
-              f'{point}: {_unit(point)}s per second, two emulated CPUs',
+              f'{point}: {_unit(point)}s per second',
               folder / f'{point}-rate.png')
 
 
@@ -111,7 +111,7 @@ def _growth(run, extra, xlabel, path):
 
 def draw(run, folder):
     folder = pathlib.Path(folder)
-    if run.name != 'icount':
+    if not run.counted:
         _rates(run, folder)
         return
     _costs(run, folder)

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0
 """Tables, goals and plots of what "measure" measured.
 
-Reads a file of JSON lines for each run (icount.jsonl, smp.jsonl), prints tables,
-compares with the goals and exits with 1 if a goal was missed or a point failed.
+Reads a file of JSON lines for each run (icount*.jsonl are those where instructions were
+counted), prints tables, compares with the goals and exits with 1 if a goal was missed or a
+point failed.
 """
 
 import argparse
@@ -46,6 +47,7 @@ def point_order(point):
 class Run:
     def __init__(self, path):
         self.name = pathlib.Path(path).stem
+        self.counted = self.name.startswith('icount')   # instructions; else a clock's time
         self.lines = load(path)
         self.scenarios = ordered(s for s, _ in self.lines)
         self.points = sorted({p for (_, p), line in self.lines.items() if 'cost' in line},
@@ -73,7 +75,7 @@ class Run:
 
 def heading(point):
     if not point.startswith('udp-'):
-        return 'TCP k/MiB'
+        return 'TCP'
     size, burst = point.split('-')[1:]
     return f'{size} B, {burst}'
 
@@ -100,20 +102,18 @@ def cell_rate(run, scenario, point):
     return text
 
 
-TITLES = {
-    'icount': 'Instructions per packet, or thousands per MiB of TCP (beyond plain forwarding)',
-    'smp': 'Packets, or MiB of TCP, per second with two emulated CPUs (latency: median, 99%)',
-}
+COUNTED = 'Instructions per packet, or thousands per MiB of TCP (beyond plain forwarding)'
+CLOCKED = 'Packets, or MiB of TCP, per second (latency: median, 99%)'
 
 
 def table(run):
-    cell = cell_cost if run.name == 'icount' else cell_rate
+    cell, title = (cell_cost, COUNTED) if run.counted else (cell_rate, CLOCKED)
     rows = [['', *(heading(p) for p in run.points)]]
     for scenario in run.scenarios:
         if not run.unavailable(scenario):
             rows.append([scenario, *(cell(run, scenario, p) for p in run.points)])
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    print(f'\n{TITLES.get(run.name, run.name)}:\n')
+    print(f'\n{title}:\n')
     for row in rows:
         print(f'{row[0]:{widths[0]}}', *(f'{c:>{w}}' for c, w in zip(row[1:], widths[1:])),
               sep='  ')
@@ -161,7 +161,7 @@ def check_goals(run, goals):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('-g', dest='goals', help='file of goals, for the run "icount"')
+    parser.add_argument('-g', dest='goals', help='file of goals, for instructions')
     parser.add_argument('-j', dest='json', help='write all that was found out to this file')
     parser.add_argument('-p', dest='plots', help='draw plots into this folder')
     parser.add_argument('runs', nargs='+')
@@ -171,7 +171,7 @@ def main():
     found = {'runs': {run.name: list(run.lines.values()) for run in runs}, 'goals': []}
     for run in runs:
         table(run)
-        if run.name == 'icount' and args.goals:
+        if run.counted and args.goals:
             found['goals'] = check_goals(run, read_goals(args.goals))
         if args.plots:
             plots.draw(run, args.plots)
