@@ -24,6 +24,8 @@ static const struct {
 	  "the firewall dropped the packet" },
 	{ ENETDOWN,
 	  "the packet's interface is down" },
+	{ ESTALE,
+	  "the packet is kept no more: it has had its verdict, or was given up" },
 	{ EMSGSIZE,
 	  "the packet is too long for its way out, and must not be fragmented" },
 };

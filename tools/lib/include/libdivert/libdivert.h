@@ -391,6 +391,8 @@ ssize_t divert_recv_info(struct divert *divert, void *data, size_t size,
  * EMSGSIZE - it is too long for the way out and must not be fragmented
  * ENETUNREACH, EHOSTUNREACH - there is no route
  * ENOBUFS - no memory
+ * ESTALE, ENOENT - the address names a packet that is kept no more, or never
+ *	was: see divert_set_hold()
  */
 ssize_t divert_send(struct divert *divert, const void *data, size_t len,
 		    const union divert_addr *addr);
