@@ -16,17 +16,11 @@
 #include <errno.h>
 #include <getopt.h>
 #include <linux/divert.h>
-#include <linux/virtio_net.h>
 #include <net/if.h>
 #include <netinet/icmp6.h>
-#include <netinet/ip.h>
-#include <netinet/ip6.h>
 #include <netinet/ip_icmp.h>
-#include <netinet/tcp.h>
-#include <netinet/udp.h>
 #include <signal.h>
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,9 +28,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define PACKET_MAX	65535
-/* IPv6 does not count its header. */
-#define PACKET_MAX6	(PACKET_MAX + sizeof(struct ip6_hdr))
+#include "divertd_packet.h"
+
 #define NAME_LEN	8
 #define SCOPE_OPAQUE	0x80000000	/* sin6_scope_id of a packet made here */
 
@@ -117,30 +110,6 @@ static struct {
 
 static volatile sig_atomic_t stop;
 
-/* Room for the largest packet, aligned for the structures laid over it. */
-union packet {
-	struct ip	ip;
-	struct ip6_hdr	ip6;
-	uint8_t		bytes[PACKET_MAX6];
-};
-
-static union packet packet;
-
-/* What is left to be done to it. */
-static struct virtio_net_hdr offload;
-
-/* Where in the packet that was read is what. */
-static struct {
-	bool		valid;		/* as long as its header says */
-	bool		ipv6;
-	uint8_t		protocol;
-	size_t		payload;	/* offset: behind all IP headers */
-	size_t		end;
-	uint32_t	id;
-	size_t		fragment;	/* offset in the packet that was cut */
-	bool		more;		/* fragments */
-} at;
-
 /* As read, and to write to: both families have the port at the same place. */
 union address {
 	struct sockaddr		sa;
@@ -154,291 +123,6 @@ static void die(const char *what)
 	exit(EXIT_FAILURE);
 }
 
-/* Checksums */
-
-static uint32_t sum_add(uint32_t sum, const void *data, size_t len)
-{
-	const uint8_t *p = data;
-	size_t i;
-
-	/* A packet's worth of these fits 32 bits. */
-	for (i = 0; i + 1 < len; i += 2)
-		sum += p[i] << 8 | p[i + 1];
-	if (len & 1)
-		sum += p[len - 1] << 8;
-	return (sum & 0xffff) + (sum >> 16);
-}
-
-static uint16_t sum_fold(uint32_t sum)
-{
-	sum = (sum & 0xffff) + (sum >> 16);
-	return htons(~sum & 0xffff);
-}
-
-/* CRC32c, bit by bit: few packets are SCTP. */
-static uint32_t crc32c_add(uint32_t crc, const void *data, size_t len)
-{
-	const uint8_t *p = data;
-	int bit;
-
-	while (len--) {
-		crc ^= *p++;
-		for (bit = 0; bit < 8; bit++)
-			crc = crc >> 1 ^ (crc & 1 ? 0x82f63b78 : 0);
-	}
-	return crc;
-}
-
-/* Finding the way round in a packet */
-
-static bool locate4(size_t len)
-{
-	if (len < sizeof(packet.ip))
-		return false;
-
-	at.protocol = packet.ip.ip_p;
-	at.payload = packet.ip.ip_hl * 4;
-	at.end = ntohs(packet.ip.ip_len);
-	at.id = ntohs(packet.ip.ip_id);
-	at.fragment = (ntohs(packet.ip.ip_off) & IP_OFFMASK) * 8;
-	at.more = packet.ip.ip_off & htons(IP_MF);
-	return at.payload >= sizeof(packet.ip) && at.payload <= at.end;
-}
-
-/* The fragment header at the payload. */
-static void locate_fragment(void)
-{
-	struct ip6_frag header;
-
-	memcpy(&header, packet.bytes + at.payload, sizeof(header));
-	at.id = ntohl(header.ip6f_ident);
-	at.fragment = ntohs(header.ip6f_offlg & IP6F_OFF_MASK);
-	at.more = header.ip6f_offlg & IP6F_MORE_FRAG;
-}
-
-/* Goes past one extension header; false if it is none, or cut short. */
-static bool skip_extension(void)
-{
-	const uint8_t *p = packet.bytes + at.payload;
-	size_t len;
-
-	/* What comes in later fragments is payload, whatever it was. */
-	if (at.fragment || at.end - at.payload < 8)
-		return false;
-
-	switch (at.protocol) {
-	case IPPROTO_FRAGMENT:
-		len = sizeof(struct ip6_frag);
-		break;
-	case IPPROTO_AH:
-		len = (p[1] + 2) * 4;
-		break;
-	case IPPROTO_HOPOPTS:
-	case IPPROTO_ROUTING:
-	case IPPROTO_DSTOPTS:
-		len = (p[1] + 1) * 8;
-		break;
-	default:
-		return false;
-	}
-	if (len > at.end - at.payload)
-		return false;
-
-	if (at.protocol == IPPROTO_FRAGMENT)
-		locate_fragment();
-	at.protocol = p[0];
-	at.payload += len;
-	return true;
-}
-
-static bool locate6(size_t len)
-{
-	if (len < sizeof(packet.ip6))
-		return false;
-
-	at.ipv6 = true;
-	at.protocol = packet.ip6.ip6_nxt;
-	at.payload = sizeof(packet.ip6);
-	at.end = at.payload + ntohs(packet.ip6.ip6_plen);
-	if (at.end > len)
-		return false;
-
-	while (skip_extension())
-		;
-	return true;
-}
-
-/* Nothing is looked at, or changed, of a packet that is not valid. */
-static void locate(size_t len)
-{
-	memset(&at, 0, sizeof(at));
-	if (len && packet.bytes[0] >> 4 == 4)
-		at.valid = locate4(len);
-	else if (len && packet.bytes[0] >> 4 == 6)
-		at.valid = locate6(len);
-
-	if (at.end != len)
-		at.valid = false;
-	if (!at.valid) {
-		at.payload = 0;
-		at.end = 0;
-	}
-}
-
-static uint8_t *payload(void)
-{
-	return packet.bytes + at.payload;
-}
-
-static size_t payload_len(void)
-{
-	return at.end - at.payload;
-}
-
-static bool is_fragment(void)
-{
-	return at.fragment || at.more;
-}
-
-static size_t address_len(void)
-{
-	return at.ipv6 ? sizeof(struct in6_addr) : sizeof(struct in_addr);
-}
-
-static uint8_t *source(void)
-{
-	return at.ipv6 ? (uint8_t *)&packet.ip6.ip6_src :
-			 (uint8_t *)&packet.ip.ip_src;
-}
-
-static uint8_t *destination(void)
-{
-	return at.ipv6 ? (uint8_t *)&packet.ip6.ip6_dst :
-			 (uint8_t *)&packet.ip.ip_dst;
-}
-
-static uint8_t *ttl(void)
-{
-	return at.ipv6 ? &packet.ip6.ip6_hlim : &packet.ip.ip_ttl;
-}
-
-/* ICMP, of the packet's own family; the other one is just some protocol. */
-static bool is_icmp(void)
-{
-	return at.protocol == (at.ipv6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP);
-}
-
-/* The packet's checksums */
-
-static uint32_t pseudo_header(void)
-{
-	uint32_t sum = at.protocol + payload_len();
-
-	sum = sum_add(sum, source(), address_len());
-	return sum_add(sum, destination(), address_len());
-}
-
-/* Where the checksum of a protocol is, or NULL. */
-static uint16_t *l4_checksum(void)
-{
-	size_t offset;
-
-	if (is_icmp())
-		offset = offsetof(struct icmphdr, checksum);
-	else if (at.protocol == IPPROTO_TCP)
-		offset = offsetof(struct tcphdr, th_sum);
-	else if (at.protocol == IPPROTO_UDP)
-		offset = offsetof(struct udphdr, uh_sum);
-	else
-		return NULL;
-
-	if (payload_len() < offset + sizeof(uint16_t))
-		return NULL;
-	return (uint16_t *)(payload() + offset);
-}
-
-static uint16_t l4_sum(void)
-{
-	uint32_t sum = at.protocol == IPPROTO_ICMP ? 0 : pseudo_header();
-
-	return sum_fold(sum_add(sum, payload(), payload_len()));
-}
-
-/* UDP over IPv4 may do without; over IPv6 that is an error. */
-static bool l4_without_checksum(const uint16_t *field)
-{
-	return at.protocol == IPPROTO_UDP && !at.ipv6 && !*field;
-}
-
-static bool sctp_valid(void)
-{
-	static const uint8_t zero[4];
-	uint8_t *p = payload();
-	uint32_t crc = ~0U;
-
-	if (payload_len() < 12)
-		return false;
-
-	crc = crc32c_add(crc, p, 8);
-	crc = crc32c_add(crc, zero, sizeof(zero));
-	crc = ~crc32c_add(crc, p + 12, payload_len() - 12);
-	return p[8] == (crc & 0xff) && p[9] == (crc >> 8 & 0xff) &&
-	       p[10] == (crc >> 16 & 0xff) && p[11] == crc >> 24;
-}
-
-/* As much of the checksum as must be there if the rest is made later. */
-static bool l4_begun(const uint16_t *field)
-{
-	return field && offload.csum_start == at.payload &&
-	       payload() + offload.csum_offset == (const uint8_t *)field &&
-	       (*field ^ sum_fold(pseudo_header())) == UINT16_MAX;
-}
-
-static bool l4_valid(void)
-{
-	const uint16_t *field = l4_checksum();
-
-	if (is_fragment())
-		return true;
-	if (offload.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM)
-		return l4_begun(field);
-	if (at.protocol == IPPROTO_SCTP)
-		return sctp_valid();
-	if (!field || l4_without_checksum(field))
-		return true;
-	if (at.protocol == IPPROTO_UDP && !*field)
-		return false;
-	return !l4_sum();
-}
-
-static uint16_t ip_sum(const union packet *of)
-{
-	return sum_fold(sum_add(0, of, of->ip.ip_hl * 4));
-}
-
-static void fix_ip_checksum(union packet *of)
-{
-	if (of->ip.ip_v != 4)
-		return;
-	of->ip.ip_sum = 0;
-	of->ip.ip_sum = ip_sum(of);
-}
-
-static void fix_checksums(void)
-{
-	uint16_t *field = l4_checksum();
-
-	fix_ip_checksum(&packet);
-	if (!field || is_fragment() || l4_without_checksum(field) ||
-	    offload.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM)
-		return;
-
-	*field = 0;
-	*field = l4_sum();
-	if (at.protocol == IPPROTO_UDP && !*field)
-		*field = 0xffff;
-}
-
 /* Looking */
 
 static void examine(size_t len)
@@ -449,9 +133,9 @@ static void examine(size_t len)
 		total.whole++;
 	if (!opt.check)
 		return;
-	if (!at.valid || (!at.ipv6 && ip_sum(&packet)))
+	if (!packet_ip_valid())
 		total.bad_ip++;
-	else if (!l4_valid())
+	else if (!packet_l4_valid())
 		total.bad_l4++;
 }
 
@@ -478,7 +162,7 @@ static const char *protocol_name(void)
 
 static const char *fragment_name(void)
 {
-	if (!is_fragment())
+	if (!packet_is_fragment())
 		return "whole";
 	return at.fragment ? "later" : "first";
 }
@@ -486,13 +170,13 @@ static const char *fragment_name(void)
 /* Ports, or type and code. */
 static void l4_numbers(unsigned int *a, unsigned int *b)
 {
-	const uint8_t *p = payload();
+	const uint8_t *p = packet_payload();
 
 	*a = 0;
 	*b = 0;
-	if (at.fragment || payload_len() < 4)
+	if (at.fragment || packet_payload_len() < 4)
 		return;
-	if (is_icmp()) {
+	if (packet_is_icmp()) {
 		*a = p[0];
 		*b = p[1];
 	} else {
@@ -527,48 +211,23 @@ static void print_packet(const union address *from, size_t len)
 	unsigned int sport, dport;
 
 	interface_name(from, name);
-	inet_ntop(family, source(), src, sizeof(src));
-	inet_ntop(family, destination(), dst, sizeof(dst));
+	inet_ntop(family, packet_source(), src, sizeof(src));
+	inet_ntop(family, packet_destination(), dst, sizeof(dst));
 	l4_numbers(&sport, &dport);
 	printf("%s if=%s cookie=%u src=%s dst=%s proto=%s sport=%u dport=%u ",
 	       is_incoming(from) ? "in" : "out", name[0] ? name : "-",
 	       divert_cookie(&from->in), src, dst, protocol_name(), sport,
 	       dport);
-	printf("len=%zu ttl=%u id=%u frag=%s\n", len, *ttl(), at.id,
+	printf("len=%zu ttl=%u id=%u frag=%s\n", len, *packet_ttl(), at.id,
 	       fragment_name());
 }
 
 /* Changing */
 
-static void swap(uint8_t *a, uint8_t *b, size_t len)
-{
-	uint8_t byte;
-
-	while (len--) {
-		byte = *a;
-		*a++ = *b;
-		*b++ = byte;
-	}
-}
-
-static void turn_round(void)
-{
-	uint8_t *p = payload();
-
-	swap(source(), destination(), address_len());
-
-	if (at.fragment || payload_len() < 4)
-		return;
-	if (is_icmp() && p[0] == (at.ipv6 ? ICMP6_ECHO_REQUEST : ICMP_ECHO))
-		p[0] = at.ipv6 ? ICMP6_ECHO_REPLY : ICMP_ECHOREPLY;
-	else if (at.protocol == IPPROTO_TCP || at.protocol == IPPROTO_UDP)
-		swap(p, p + 2, 2);
-}
-
 /* Says whether it did. */
 static bool change_to(uint8_t *where, const struct ip_address *addr)
 {
-	if (addr->len != address_len())
+	if (addr->len != packet_address_len())
 		return false;
 	memcpy(where, addr->bytes, addr->len);
 	return true;
@@ -581,16 +240,16 @@ static void change_packet(void)
 	if (!at.valid)
 		return;
 	if (opt.turn)
-		turn_round();
-	changed |= change_to(source(), &opt.src);
-	changed |= change_to(destination(), &opt.dst);
+		packet_turn();
+	changed |= change_to(packet_source(), &opt.src);
+	changed |= change_to(packet_destination(), &opt.dst);
 	if (opt.ttl >= 0)
-		*ttl() = opt.ttl;
+		*packet_ttl() = opt.ttl;
 
 	if (changed)
-		fix_checksums();
+		packet_fix();
 	else if (opt.ttl >= 0)
-		fix_ip_checksum(&packet);
+		packet_fix_ip(&packet);
 }
 
 static void change_address4(struct sockaddr_in *sin)
@@ -672,61 +331,23 @@ static void write_bytes(int fd, const void *bytes, size_t len,
 	printf("error %s\n", n < 0 ? strerrorname_np(errno) : "short");
 }
 
-/* Makes the header of one fragment, at @offset with @len bytes of payload; says
- * how long it is.
- */
-static size_t fragment_header4(union packet *piece, size_t offset, size_t len,
-			       bool more)
-{
-	piece->ip = packet.ip;
-	piece->ip.ip_len = htons(sizeof(piece->ip) + len);
-	piece->ip.ip_off = htons(offset / 8 | (more ? IP_MF : 0));
-	fix_ip_checksum(piece);
-	return sizeof(piece->ip);
-}
-
-static size_t fragment_header6(union packet *piece, size_t offset, size_t len,
-			       bool more)
-{
-	struct ip6_frag header = {
-		.ip6f_nxt	= at.protocol,
-		.ip6f_offlg	= htons(offset) | (more ? IP6F_MORE_FRAG : 0),
-		.ip6f_ident	= htonl(total.read),
-	};
-
-	piece->ip6 = packet.ip6;
-	piece->ip6.ip6_nxt = IPPROTO_FRAGMENT;
-	piece->ip6.ip6_plen = htons(sizeof(header) + len);
-	memcpy(piece->bytes + sizeof(piece->ip6), &header, sizeof(header));
-	return sizeof(piece->ip6) + sizeof(header);
-}
-
 static void write_fragments(int fd, const union address *to)
 {
 	static union packet piece;
-	size_t left, n, header, offset;
+	size_t left, n, len, offset;
 
-	for (offset = 0; offset < payload_len(); offset += n) {
-		left = payload_len() - offset;
+	for (offset = 0; offset < packet_payload_len(); offset += n) {
+		left = packet_payload_len() - offset;
 		n = left < opt.fragment ? left : opt.fragment;
-		header = at.ipv6 ?
-			 fragment_header6(&piece, offset, n, n < left) :
-			 fragment_header4(&piece, offset, n, n < left);
-		memcpy(piece.bytes + header, payload() + offset, n);
-		write_bytes(fd, piece.bytes, header + n, to);
+		len = packet_cut(&piece, offset, n, total.read);
+		write_bytes(fd, piece.bytes, len, to);
 	}
-}
-
-/* Those that are one already, or have options or extension headers, cannot. */
-static bool can_fragment(void)
-{
-	return at.valid && !is_fragment() &&
-	       at.payload == (at.ipv6 ? sizeof(packet.ip6) : sizeof(packet.ip));
 }
 
 static void write_packet(int fd, size_t len, const union address *to)
 {
-	if (opt.fragment && payload_len() > opt.fragment && can_fragment())
+	if (opt.fragment && packet_payload_len() > opt.fragment &&
+	    packet_can_be_cut())
 		write_fragments(fd, to);
 	else
 		write_bytes(fd, packet.bytes, len, to);
@@ -765,7 +386,7 @@ static void serve_packet(int reader, int writer)
 		die("divertd: recvmsg");
 
 	total.read++;
-	locate(len);
+	packet_locate(len);
 	examine(len);
 	if (!opt.quiet)
 		print_packet(&from, len);
@@ -901,7 +522,7 @@ static void parse_options(int argc, char **argv)
 		case 't': opt.ttl = number(optarg, UINT8_MAX); break;
 		case 'f': opt.fragment = number(optarg, PACKET_MAX) & ~7; break;
 		case 'C': opt.check = true; break;
-		case 'l': opt.longest = number(optarg, PACKET_MAX); break;
+		case 'l': opt.longest = number(optarg, PACKET_MAX6); break;
 		case 'g': opt.whole = true; break;
 		case 'm': opt.mark = number(optarg, UINT32_MAX); break;
 		case 'b': opt.bound_dev = optarg; break;
