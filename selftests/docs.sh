@@ -68,4 +68,16 @@ manual_blocks build/lib/libdivert.3 '#include' "$tmp/libdivert(3).c"
 check_all c compiles compiles
 setup_ns RULES
 check_all nft "is valid" in_ns "$RULES" nft -c -f
-check "docs: the manual has no faults in its form" mandoc -T lint -W warning docs/divert.7
+rules_valid()	# MANUAL: the rules that it shows divertctl adding
+{
+	local line
+	while read -ra line; do
+		build/divertctl/divertctl add -n "${line[@]}" || return
+	done < <(sed -n 's/^ *divertctl add //p' "$1" | tee "$tmp/rules")
+	[ -s "$tmp/rules" ]
+}
+
+check "docs: rules of divertctl(8) are valid" rules_valid docs/divertctl.8
+for file in docs/*.[1-9]; do
+	check "docs: $(basename "$file") has no faults in its form" mandoc -T lint -W warning "$file"
+done
