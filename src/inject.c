@@ -297,6 +297,7 @@ static int divert_errno(int err)
 {
 	switch (err) {
 	case -EPERM:
+	case -ECONNREFUSED:	/* of a security module */
 		return -EACCES;
 	case -ENOMEM:
 		return -ENOBUFS;
