@@ -207,10 +207,14 @@ TEST_F(io, S6_writev_gathers)
 
 TEST_F(io, S6_bad_buffers_efault)
 {
+	struct counters before;
+
 	loop_send(&self->loop, 10);
 	/* As with a raw socket, the packet is gone. */
 	EXPECT_EQ(-EFAULT, errno_of(recv(self->fd, (void *)8, 100, 0)));
+	counters_read(&before);
 	EXPECT_EQ(-EFAULT, errno_of(send(self->fd, (void *)8, 100, 0)));
+	EXPECT_EQ(1, counted_only(&before, "eother"));
 	EXPECT_FALSE(readable(self->loop.rx));
 }
 

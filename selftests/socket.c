@@ -81,7 +81,7 @@ TEST_F(plain, S1_only_raw)
 						   IPPROTO_DIVERT, pair)));
 }
 
-TEST_F(plain, S8_probe)
+TEST_F(plain, S8_O1_probe)
 {
 	int fd = divert_socket();
 	int raw = socket(AF_INET, SOCK_RAW, IPPROTO_ICMP);
@@ -92,7 +92,7 @@ TEST_F(plain, S8_probe)
 	EXPECT_GT(0, get_int(raw, SOL_DIVERT, DIVERT_VERSION));
 }
 
-TEST_F(plain, S8_version_length)
+TEST_F(plain, O1_length)
 {
 	static const socklen_t wrong[] = { 0, 1, 3, 5, 8, 4096, -1 };
 	int fd = divert_socket();
@@ -110,7 +110,7 @@ TEST_F(plain, S8_version_length)
 	}
 }
 
-TEST_F(plain, S8_version_address)
+TEST_F(plain, O1_address)
 {
 	int fd = divert_socket(), value;
 	socklen_t len = sizeof(value);
@@ -123,7 +123,7 @@ TEST_F(plain, S8_version_address)
 		  get_int(fd, SOL_DIVERT, DIVERT_VERSION));
 }
 
-TEST_F(plain, S8_version_is_read_only)
+TEST_F(plain, O1_read_only)
 {
 	int fd = divert_socket();
 
