@@ -7,8 +7,9 @@
 #	              daemons, on all hooks
 #
 # Proves, for many ways a router may be set up, that every byte arrives, and that all a daemon
-# reads is as on the wire: no packet larger than the MTU, none with a wrong checksum.
-# TIMEOUT=900
+# reads is as on the wire: no packet larger than the MTU, none with a wrong checksum; over IPv4
+# and IPv6.
+# TIMEOUT=1800
 # shellcheck source=selftests/lib.sh
 . "$(dirname "$(readlink -f "$0")")/../lib.sh"
 # shellcheck source=selftests/tools/traffic.sh
@@ -41,8 +42,8 @@ plain()
 	watch "$router" stack prerouting -149 tcp dport 5000 meta mark 0
 	tcp_rules prerouting postrouting
 
-	check "D5 forwarded: 32 MiB up" upload "$client" "$server" 10.0.2.1 120
-	check "D5 forwarded: 32 MiB down" download "$client" "$server" 10.0.2.1 120
+	check "D5 forwarded: 32 MiB up" upload "$client" "$server" "$server_at" 120
+	check "D5 forwarded: 32 MiB down" download "$client" "$server" "$server_at" 120
 	all_valid forwarded
 	check "D5 forwarded: the stack's packets were larger than those read" \
 		[ "$(($(watched "$router" stack) * 4))" -lt "$(total d read)" ]
@@ -58,13 +59,13 @@ transfers()	# DESCRIPTION ADDRESS [SERVER]
 local_ends()
 {
 	tcp_rules prerouting output
-	transfers "to the router itself" 10.0.1.2 "$router"
+	transfers "to the router itself" "$router_client_at" "$router"
 }
 
 masqueraded()
 {
 	in_ns "$router" nft -f - <<-RULES
-		table ip nat {
+		table $family nat {
 			chain out {
 				type nat hook postrouting priority srcnat
 				oifname r1 masquerade
@@ -72,12 +73,12 @@ masqueraded()
 		}
 	RULES
 	watch "$router" invalid forward 0 ct state invalid
-	watch "$server" masqueraded input 0 ip saddr 10.0.2.2 tcp dport 5000
+	watch "$server" masqueraded input 0 "$family" saddr "$router_server_at" tcp dport 5000
 	# Not replies at POST_ROUTING: there NAT has been undone, and lets go of what is written.
 	divert_rule "$router" postrouting 7000 100 oifname r1 tcp dport 5000
 	tcp_rules prerouting
 
-	transfers "masqueraded" 10.0.2.1
+	transfers "masqueraded" "$server_at"
 	check "D4 masqueraded: packets did come from the router" \
 		[ "$(watched "$server" masqueraded)" -gt 0 ]
 	check "D4 masqueraded: connection tracking finds none invalid" \
@@ -87,17 +88,17 @@ masqueraded()
 destination_nat()
 {
 	in_ns "$router" nft -f - <<-RULES
-		table ip nat {
+		table $family nat {
 			chain in {
 				type nat hook prerouting priority dstnat
-				ip daddr 10.0.1.2 tcp dport 5000 dnat to 10.0.2.1
+				$family daddr $router_client_at tcp dport 5000 dnat to $server_at
 			}
 		}
 	RULES
 	watch "$router" invalid forward 0 ct state invalid
 	tcp_rules prerouting
 
-	transfers "destination NAT" 10.0.1.2
+	transfers "destination NAT" "$router_client_at"
 	check "D4 destination NAT: connection tracking finds none invalid" \
 		has_watched 0 "$router" invalid
 }
@@ -106,52 +107,51 @@ strict_rp_filter()
 {
 	in_ns "$router" sysctl -qw net.ipv4.conf.{all,default,r0,r1}.rp_filter=1
 	tcp_rules prerouting postrouting
-	transfers "rp_filter=1" 10.0.2.1
+	transfers "rp_filter=1" "$server_at"
 	in_ns "$router" sysctl -qw net.ipv4.conf.{all,default,r0,r1}.rp_filter=0
 }
 
 # Marked packets have a table of their own; the main one leads nowhere.
 policy_routed()
 {
-	ip -n "$router" rule add fwmark 0x1/0x1 table 100
-	ip -n "$router" route add 10.0.2.1 via 10.0.2.1 dev r1 onlink table 100
-	ip -n "$router" route add blackhole 10.0.2.1
-	add_rule "$router" steer in prerouting -90 ip daddr 10.0.2.1 meta mark set 0x1
+	ip -n "$router" "-$version" rule add fwmark 0x1/0x1 table 100
+	ip -n "$router" route add "$server_at" via "$server_at" dev r1 onlink table 100
+	ip -n "$router" route add blackhole "$server_at"
+	add_rule "$router" steer in prerouting -90 "$family" daddr "$server_at" meta mark set 0x1
 	tcp_rules prerouting
 
-	transfers "policy route by fwmark" 10.0.2.1
-	ip -n "$router" route del blackhole 10.0.2.1
-	ip -n "$router" route flush table 100
-	ip -n "$router" rule del fwmark 0x1/0x1 table 100
+	transfers "policy route by fwmark" "$server_at"
+	ip -n "$router" route del blackhole "$server_at"
+	ip -n "$router" "-$version" route flush table 100
+	ip -n "$router" "-$version" rule del fwmark 0x1/0x1 table 100
 }
 
 loopback()
 {
-	local longest=65535 client=$router
+	local longest=65536 client=$router	# the device's MTU
 	tcp_rules prerouting output
-	transfers "over lo" 127.0.0.1 "$router"
+	transfers "over lo" "$loopback_at" "$router"
 }
 
 # IP on the bridge, whose port is the link to the client.
 bridged()
 {
 	ip -n "$router" link add br0 type bridge
-	ip -n "$router" addr flush dev r0
+	move_addresses r0 br0
 	ip -n "$router" link set r0 master br0
-	ip -n "$router" addr add 10.0.1.2/24 dev br0
 	ip -n "$router" link set br0 up
 	ping_until_answered
 	tcp_rules prerouting postrouting output
 
-	transfers "over a bridge" 10.0.2.1
+	transfers "over a bridge" "$server_at"
+	move_addresses br0 r0
 	ip -n "$router" link del br0
-	ip -n "$router" addr add 10.0.1.2/24 dev r0
 	ping_until_answered
 }
 
 ping_until_answered()
 {
-	wait_until 20 in_ns "$client" ping -c 1 -W 1 10.0.1.2
+	wait_until 20 in_ns "$client" ping -c 1 -W 1 "$router_client_at"
 }
 
 vlan()
@@ -161,24 +161,37 @@ vlan()
 		IFS=: read -r ns dev number <<<"$ns"
 		ip -n "${!ns}" link add link "$dev" name v5 type vlan id 5
 		ip -n "${!ns}" addr add "10.0.5.$number/24" dev v5
+		ip -n "${!ns}" addr add "fd00:5::$number/64" dev v5 nodad
 		ip -n "${!ns}" link set v5 up
 	done
-	ip -n "$client" route add 10.0.2.0/24 via 10.0.5.2
+	case $family in
+	ip) ip -n "$client" route add "$server_at" via 10.0.5.2 ;;
+	ip6) ip -n "$client" route add "$server_at" via fd00:5::2 ;;
+	esac
 	tcp_rules prerouting postrouting
 
-	transfers "over a VLAN" 10.0.2.1
+	transfers "over a VLAN" "$server_at"
 	ip -n "$client" link del v5
 	ip -n "$router" link del v5
 }
 
+all()
+{
+	run plain
+	make_file 4
+	run local_ends
+	run masqueraded
+	run destination_nat
+	# IPv6 has no such setting.
+	[ "$family" != ip ] || run strict_rp_filter
+	run policy_routed
+	run loopback
+	run bridged
+	run vlan
+}
+
 setup_routed
-run plain
-make_file 4
-run local_ends
-run masqueraded
-run destination_nat
-run strict_rp_filter
-run policy_routed
-run loopback
-run bridged
-run vlan
+for family in $families; do
+	use_family "$family"
+	all
+done
