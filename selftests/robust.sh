@@ -8,8 +8,9 @@
 #
 # Proves that devices, namespaces, daemons and the module itself may go while packets are queued,
 # written, or waiting in between; that the module stays while something needs it; and that
-# nothing is left behind then (the runner also looks at the kernel's log, and for references).
-# TIMEOUT=300
+# nothing is left behind then (the runner also looks at the kernel's log, and for references); over
+# IPv4 and IPv6.
+# TIMEOUT=600
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 . "$here/tools/traffic.sh"
 
@@ -65,9 +66,9 @@ unload()
 killed_under_flood()
 {
 	local i
-	divert_always "$router" prerouting 7000 100 ip protocol icmp
+	divert_always "$router" prerouting 7000 100 "$any_ping"
 	divertd_start d "$router" 7000 -q
-	flood "$client" 10.0.2.1
+	flood "$client" "$server_at"
 	check "S10 a flood goes through a daemon" flooded 200
 	check "S10 the module cannot go under it" busy
 	for i in 1 2 3 4 5; do
@@ -78,7 +79,7 @@ killed_under_flood()
 			flooded 50
 	done
 	stop "$flooder"
-	check "S10 after the flood pings are answered" pings 3 "$client" 10.0.2.1
+	check "S10 after the flood pings are answered" pings 3 "$client" "$server_at"
 	divertd_stop
 	check "S10 after the flood nothing holds the module" wait_until 10 no_references
 }
@@ -104,16 +105,16 @@ nothing_kept()
 {
 	local hook
 	for hook in prerouting output postrouting; do
-		divert_always "$router" $hook 7000 100 ip protocol icmp
+		divert_always "$router" $hook 7000 100 "$any_ping"
 	done
 	divertd_start d "$router" 7000 -q
-	check "S10 packets pass on all hooks" pings 3 "$client" 10.0.2.1
+	check "S10 packets pass on all hooks" pings 3 "$client" "$server_at"
 	objects >"$tmp/before"
-	in_ns "$client" ping -f -q -c 3000 10.0.2.1 >/dev/null || true
+	in_ns "$client" ping -f -q -c 3000 "$server_at" >/dev/null || true
 	check "S10 packets that passed are not kept" wait_until 20 not_grown "$tmp/before" 1500
 	divertd_stop d
 	divertd_start d "$router" 7000 -q -d
-	in_ns "$client" timeout 20 ping -f -q -i 0.001 -c 6000 -W 1 10.0.2.1 >/dev/null || true
+	in_ns "$client" timeout 20 ping -f -q -i 0.001 -c 6000 -W 1 "$server_at" >/dev/null || true
 	check "S10 packets that a daemon drops are not kept" \
 		wait_until 20 not_grown "$tmp/before" 1500
 }
@@ -122,20 +123,21 @@ nothing_kept()
 
 remake_link()
 {
-	join_ns "$client" c0 10.0.1.1 fd00:1::1 "$router" r0 10.0.1.2 fd00:1::2
-	ip -n "$client" route add default via 10.0.1.2
-	# IPv6 went with the devices, too, and is not used here.
-	wait_until 10 in_ns "$client" ping -c 1 -W 1 10.0.1.2
+	join_ns "$client" c0 "$client_ip" "$client_ip6" \
+		"$router" r0 "$router_client_ip" "$router_client_ip6"
+	ip -n "$client" route add default via "$router_client_ip"
+	ip -n "$client" route add default via "$router_client_ip6"
+	wait_until 10 in_ns "$client" ping -c 1 -W 1 "$router_client_at"
 }
 
 device_removed()
 {
 	local before
-	divert_rule "$router" prerouting 7000 100 icmp type echo-request
+	divert_rule "$router" prerouting 7000 100 "$icmp" type echo-request
 	divertd_start d "$router" 7000
 	divertd_signal d STOP
 	before=$(divert_counter diverted "$router")
-	in_ns "$client" ping -q -c 5 -i 0.01 -W 1 10.0.1.2 >/dev/null || true
+	in_ns "$client" ping -q -c 5 -i 0.01 -W 1 "$router_client_at" >/dev/null || true
 	check "R6 packets are queued when their device goes" queued $((before + 5))
 	check "S10 a device goes while packets from it are queued" ip -n "$router" link del r0
 	divertd_signal d CONT
@@ -143,25 +145,25 @@ device_removed()
 	check "W3 writing them back fails" \
 		wait_until 10 refused 5 EADDRNOTAVAIL
 	remake_link
-	check "S10 with the device back the daemon goes on" pings 3 "$client" 10.0.1.2
+	check "S10 with the device back the daemon goes on" pings 3 "$client" "$router_client_at"
 }
 
 device_down()
 {
 	local before
-	divert_rule "$router" prerouting 7000 100 icmp type echo-request
+	divert_rule "$router" prerouting 7000 100 "$icmp" type echo-request
 	divertd_start d "$router" 7000
 	divertd_signal d STOP
 	before=$(divert_counter diverted "$router")
-	in_ns "$client" ping -q -c 5 -i 0.01 -W 1 10.0.1.2 >/dev/null || true
+	in_ns "$client" ping -q -c 5 -i 0.01 -W 1 "$router_client_at" >/dev/null || true
 	check "R6 packets are queued when their device goes down" queued $((before + 5))
 	ip -n "$router" link set r0 down
 	divertd_signal d CONT
 	check "W3 writing to a device that is down fails" \
 		wait_until 10 refused 5 ENETDOWN
 	ip -n "$router" link set r0 up
-	wait_until 10 in_ns "$client" ping -c 1 -W 1 10.0.1.2
-	check "S10 with the device up the daemon goes on" pings 3 "$client" 10.0.1.2
+	wait_until 10 in_ns "$client" ping -c 1 -W 1 "$router_client_at"
+	check "S10 with the device up the daemon goes on" pings 3 "$client" "$router_client_at"
 }
 
 # --- namespaces ------------------------------------------------------------------------------
@@ -173,12 +175,12 @@ namespace_removed()
 	setup_ns NS_OTHER
 	ns=$NS_OTHER
 	join_ns "$client" c9 10.0.9.1 fd00:9::1 "$ns" r9 10.0.9.2 fd00:9::2
-	divert_always "$ns" prerouting 7000 100 icmp type echo-request
+	divert_always "$ns" prerouting 7000 100 "$icmp" type echo-request
 	spawn "$ns" "$tools/divertd" 7000 >"$tmp/other"
 	daemon=$SPAWNED
 	wait_until 10 grep -q ready "$tmp/other"
 	kill -STOP "$daemon"
-	in_ns "$client" ping -q -c 5 -i 0.01 -W 1 10.0.9.2 >/dev/null || true
+	in_ns "$client" ping -q -c 5 -i 0.01 -W 1 "$other_at" >/dev/null || true
 	check "S10 packets are queued when their namespace goes" \
 		[ "$(divert_counter diverted "$ns")" = 5 ]
 	ip netns del "$ns"
@@ -204,11 +206,11 @@ namespace_removed_under_flood()
 	setup_ns NS_OTHER
 	ns=$NS_OTHER
 	join_ns "$client" c9 10.0.9.1 fd00:9::1 "$ns" r9 10.0.9.2 fd00:9::2
-	divert_always "$ns" prerouting 7000 100 ip protocol icmp
-	divert_always "$ns" output 7000 100 ip protocol icmp
+	divert_always "$ns" prerouting 7000 100 "$any_ping"
+	divert_always "$ns" output 7000 100 "$any_ping"
 	spawn "$ns" "$tools/divertd" -q 7000 >"$tmp/other"
 	wait_until 10 grep -q ready "$tmp/other"
-	flood "$client" 10.0.9.2
+	flood "$client" "$other_at"
 	check "S10 a flood goes through the other namespace" \
 		wait_until 20 other_diverted "$ns" 200
 	ip netns pids "$ns" | xargs kill -KILL
@@ -229,30 +231,30 @@ other_diverted()
 # written to be sent they hold their socket, and with it the module.
 parked_in()
 {
-	divert_always "$router" prerouting 7000 100 icmp type echo-request
-	add_rule "$router" waiting in prerouting -300 icmp type echo-request \
+	divert_always "$router" prerouting 7000 100 "$icmp" type echo-request
+	add_rule "$router" waiting in prerouting -300 "$icmp" type echo-request \
 		'meta mark & 0xffff0000 == 0xffff0000' queue num 0
 	divertd_start d "$router" 7000
 	nfqd_start "$router" 0
 	nfqd_signal USR1
-	in_ns "$client" ping -q -c 5 -i 0.01 -W 1 10.0.1.2 >/dev/null || true
+	in_ns "$client" ping -q -c 5 -i 0.01 -W 1 "$router_client_at" >/dev/null || true
 	check "S10 written packets wait in NFQUEUE" wait_until 10 grep -qx 'held 5' "$tmp/nfqd"
 	divertd_stop
 	check "S10 the module goes while packets written as received wait" unload
 	"$here/insmod"
 	nfqd_signal USR2
-	check "S10 the host goes on" pings 1 "$router" 10.0.1.1
+	check "S10 the host goes on" pings 1 "$router" "$client_at"
 	nfqd_stop
 }
 
 parked_out()
 {
-	divert_always "$router" output 7000 100 icmp type echo-request
-	add_rule "$router" waiting out postrouting 150 icmp type echo-request queue num 0
+	divert_always "$router" output 7000 100 "$icmp" type echo-request
+	add_rule "$router" waiting out postrouting 150 "$icmp" type echo-request queue num 0
 	divertd_start d "$router" 7000
 	nfqd_start "$router" 0
 	nfqd_signal USR1
-	in_ns "$router" ping -q -c 5 -i 0.01 -W 1 10.0.1.1 >/dev/null || true
+	in_ns "$router" ping -q -c 5 -i 0.01 -W 1 "$client_at" >/dev/null || true
 	check "S10 sent packets wait in NFQUEUE" wait_until 10 grep -qx 'held 5' "$tmp/nfqd"
 	divertd_stop
 	check "S10 the module stays while packets it sent wait" busy
@@ -262,12 +264,25 @@ parked_out()
 	nfqd_stop
 }
 
+all()
+{
+	run killed_under_flood
+	run device_removed
+	run device_down
+	run namespace_removed
+	run namespace_removed_under_flood
+	run parked_in
+	run parked_out
+	run nothing_kept
+}
+
 setup_routed
-run killed_under_flood
-run device_removed
-run device_down
-run namespace_removed
-run namespace_removed_under_flood
-run parked_in
-run parked_out
-run nothing_kept
+in_ns "$router" sysctl -qw net.ipv6.conf.default.keep_addr_on_down=1
+for family in $families; do
+	use_family "$family"
+	case $family in
+	ip) other_at=10.0.9.2 ;;
+	ip6) other_at=fd00:9::2 ;;
+	esac
+	all
+done

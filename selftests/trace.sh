@@ -5,8 +5,8 @@
 #	source c0 ─────── r0 diverter: daemons
 #
 # Proves that each of divert's tracepoints fires with what it is about, and that dropped packets
-# bear a reason.
-# TIMEOUT=90
+# bear a reason; over IPv4 and IPv6.
+# TIMEOUT=180
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 . "$here/tools/traffic.sh"
 
@@ -63,38 +63,49 @@ dropped_for()	# NAME REASON
 	return 1
 }
 
-setup_link
-netns=$(number_of "$diverter")
-divert_rule "$diverter" prerouting 7000 100 icmp type echo-request
-divertd_start d "$diverter" 7000
-trace on
+traffic()
+{
+	local netns length=$((header + 64))
+	netns=$(number_of "$diverter")
+	divert_rule "$diverter" prerouting 7000 100 "$icmp" type echo-request
+	divertd_start d "$diverter" 7000
+	trace on
 
-begin
-check "L4 packets pass while they are traced" pings 3 "$source" 10.0.1.2
-check "L4 each queued packet is traced" \
-	traced 3 "divert_queue: netns=$netns skbaddr=[0-9a-f]+ len=84 port=7000 cookie=100"
-check "L4 each written packet is traced" \
-	traced 3 "divert_reinject: netns=$netns skbaddr=[0-9a-f]+ len=84 in cookie=100"
-check "L4 none is dropped" traced 0 "divert_drop: netns=$netns"
+	begin
+	check "L4 packets pass while they are traced" pings 3 "$source" "$diverter_at"
+	check "L4 each queued packet is traced" \
+		traced 3 "divert_queue: netns=$netns skbaddr=[0-9a-f]+ len=$length port=7000 cookie=100"
+	check "L4 each written packet is traced" \
+		traced 3 "divert_reinject: netns=$netns skbaddr=[0-9a-f]+ len=$length in cookie=100"
+	check "L4 none is dropped" traced 0 "divert_drop: netns=$netns"
 
-begin
-divertd_stop d
-check "L4 a packet for nobody is lost" ping_lost "$source" 10.0.1.2
-check "L4 its drop is traced" traced 1 "divert_drop: netns=$netns .* reason=$(place_of noport)\$"
-check "L4 its drop has a reason" dropped_for noport NO_SOCKET
+	begin
+	divertd_stop d
+	check "L4 a packet for nobody is lost" ping_lost "$source" "$diverter_at"
+	check "L4 its drop is traced" traced 1 "divert_drop: netns=$netns .* reason=$(place_of noport)\$"
+	check "L4 its drop has a reason" dropped_for noport NO_SOCKET
 
-begin
-in_ns "$diverter" sysctl -qw net.divert.rcvbuf=131072
-divertd_start d "$diverter" 7000
-divertd_signal d STOP
-in_ns "$source" ping -q -n -f -c 300 -s 1400 -W 1 10.0.1.2 >/dev/null || true
-check "L4 a drop at a full queue has a reason" dropped_for full SOCKET_RCVBUFF
-check "L4 each of them is traced" traced "$(divert_counter full "$diverter")" \
-	"divert_drop: netns=$netns .* reason=$(place_of full)\$"
+	begin
+	in_ns "$diverter" sysctl -qw net.divert.rcvbuf=131072
+	divertd_start d "$diverter" 7000
+	divertd_signal d STOP
+	in_ns "$source" ping -q -n -f -c 300 -s 1400 -W 1 "$diverter_at" >/dev/null || true
+	check "L4 a drop at a full queue has a reason" dropped_for full SOCKET_RCVBUFF
+	check "L4 each of them is traced" traced "$(divert_counter full "$diverter")" \
+		"divert_drop: netns=$netns .* reason=$(place_of full)\$"
 
-begin
-divertd_signal d KILL
-check "L4 what is unread is traced" \
-	wait_until 10 grep -q "divert_drop: netns=$netns .* reason=$(place_of unread)\$" $tracing/trace
-trace off
-begin
+	begin
+	divertd_signal d KILL
+	check "L4 what is unread is traced" \
+		wait_until 10 grep -q "divert_drop: netns=$netns .* reason=$(place_of unread)\$" $tracing/trace
+	trace off
+	begin
+}
+
+for family in $families; do
+	setup_link
+	use_family "$family"
+	traffic
+	cleanup_ns
+	unset '_divertd[d]'
+done
