@@ -176,7 +176,7 @@ enum divert_option {
 	/* int, enum divert_inplace, default net.divert.in_place as it was at
 	 * socket(): packets that come back as they went get their old place
 	 */
-	DIVERT_INPLACE = 9,
+	DIVERT_INPLACE = 9
 };
 
 /* Where a kept packet goes on. */
@@ -185,7 +185,7 @@ enum divert_inplace {
 	DIVERT_INPLACE_RULES = 1,	/* at the rules, which may divert it
 					 * again after this one
 					 */
-	DIVERT_INPLACE_BEHIND = 2,	/* behind the hook where it was taken */
+	DIVERT_INPLACE_BEHIND = 2	/* behind the hook where it was taken */
 };
 
 /* What happens to a packet that a socket does not keep. */
@@ -194,7 +194,7 @@ enum divert_policy {
 	/* It goes on behind our hook: no rule diverts it in this stage any
 	 * more, all other rules still see it.
 	 */
-	DIVERT_POLICY_PASS = 1,
+	DIVERT_POLICY_PASS = 1
 };
 
 /**
