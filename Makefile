@@ -10,7 +10,7 @@ kbuild = $(MAKE) -C $(KDIR) M=$(CURDIR)
 quote = '$(subst ','\'',$(1))'
 
 .DEFAULT_GOAL := help
-.PHONY: help modules modules_install clean deps build vm check demo bench style coverage-of-contract
+.PHONY: help modules modules_install clean deps build vm check check-matrix check-debug demo bench style coverage-of-contract
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z_-]+:.*## / { printf "  %-22s %s\n", $$1, $$2 }' Makefile
@@ -38,7 +38,15 @@ vm: build ## run RUN='command' in the VM, here; no RUN: a shell (KERNEL=...)
 	@selftests/vm/run -k $(KERNEL) $(if $(value RUN),$(call quote,$(value RUN)))
 
 check: deps ## style, unit tests, then all selftests in the VM (T=regex: only those tests; V=1: all output)
-	@KERNEL=$(KERNEL) V=$(V) selftests/check $(if $(value T),$(call quote,$(value T)))
+	@KERNEL="$(KERNEL)" V=$(V) selftests/check $(if $(value T),$(call quote,$(value T)))
+
+check-matrix: deps ## the selftests on every kernel, the module for every architecture; tell README.md
+	@status=0; KERNEL="$$(selftests/vm/kernel --list | xargs)" V=$(V) \
+		selftests/check $(if $(value T),$(call quote,$(value T)),.) || status=$$?; \
+	$(if $(value T),,selftests/status;) exit $$status
+
+check-debug: deps ## the selftests on the debug kernel: KASAN, lockdep, kmemleak and others (T=regex, V=1)
+	@KERNEL=debug V=$(V) selftests/check $(if $(value T),$(call quote,$(value T)),.)
 
 demo: build ## watch a small daemon divert packets in the VM
 	@selftests/vm/run -k $(KERNEL) tools/examples/demo.sh
