@@ -113,16 +113,38 @@ static int parse_divert_port(struct parser *p)
 	return 0;
 }
 
+/* Those a rule needs most are known without /etc/protocols, which a small
+ * system does not have.
+ */
+static const struct {
+	const char *name;
+	int number;
+} protocol_names[] = {
+	{ "icmp", IPPROTO_ICMP },
+	{ "igmp", IPPROTO_IGMP },
+	{ "tcp", IPPROTO_TCP },
+	{ "udp", IPPROTO_UDP },
+	{ "dccp", IPPROTO_DCCP },
+	{ "gre", IPPROTO_GRE },
+	{ "esp", IPPROTO_ESP },
+	{ "ah", IPPROTO_AH },
+	{ "icmp6", IPPROTO_ICMPV6 },
+	{ "sctp", IPPROTO_SCTP },
+	{ "udplite", IPPROTO_UDPLITE },
+};
+
 /* Protocol by name or number; -1 if it is none. */
 static int protocol_number(const char *word)
 {
 	const struct protoent *entry;
 	unsigned long number;
+	size_t i;
 
 	if (parse_number(word, 1, 255, &number))
 		return number;
-	if (!strcmp(word, "icmp6"))
-		return IPPROTO_ICMPV6;
+	for (i = 0; i < sizeof(protocol_names) / sizeof(*protocol_names); i++)
+		if (!strcmp(word, protocol_names[i].name))
+			return protocol_names[i].number;
 	entry = getprotobyname(word);
 	return entry && entry->p_proto ? entry->p_proto : -1;
 }
