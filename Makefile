@@ -10,7 +10,7 @@ kbuild = $(MAKE) -C $(KDIR) M=$(CURDIR)
 quote = '$(subst ','\'',$(1))'
 
 .DEFAULT_GOAL := help
-.PHONY: help modules modules_install clean deps build vm check check-matrix check-debug demo bench style coverage-of-contract
+.PHONY: help modules modules_install clean deps build vm check check-matrix check-debug check-packages demo packages bench style coverage-of-contract
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z_-]+:.*## / { printf "  %-22s %s\n", $$1, $$2 }' Makefile
@@ -50,6 +50,12 @@ check-debug: deps ## the selftests on the debug kernel: KASAN, lockdep, kmemleak
 
 demo: build ## watch a small daemon divert packets in the VM
 	@selftests/vm/run -k $(KERNEL) tools/examples/demo.sh
+
+packages: deps ## build Debian packages into build/packages/, checked by lintian
+	@tools/packages
+
+check-packages: deps ## try the packages in a VM: install, DKMS, reboot, demo, a daemon, purge
+	@selftests/packages/run
 
 bench: build ## measure divert beside NFQUEUE, TUN and others (ONLY=a,b: only these; see tools/bench/README.md)
 	@tools/bench/bench
