@@ -10,7 +10,7 @@ kbuild = $(MAKE) -C $(KDIR) M=$(CURDIR)
 quote = '$(subst ','\'',$(1))'
 
 .DEFAULT_GOAL := help
-.PHONY: help modules modules_install clean deps build vm check check-matrix check-debug check-packages demo packages bench style coverage-of-contract
+.PHONY: help modules modules_install clean deps build vm check check-matrix check-debug check-packages demo packages fuzz bench style coverage-of-contract
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z_-]+:.*## / { printf "  %-22s %s\n", $$1, $$2 }' Makefile
@@ -56,6 +56,11 @@ packages: deps ## build Debian packages into build/packages/, checked by lintian
 
 check-packages: deps ## try the packages in a VM: install, DKMS, reboot, demo, a daemon, purge
 	@selftests/packages/run
+
+fuzz: deps ## look for inputs that break the parsers (SECONDS=60 for each); put one that does into seeds/
+	@set -e; for dir in tools/lib tools/divertctl; do \
+		$(MAKE) --no-print-directory -C $$dir fuzz SECONDS=$(or $(SECONDS),60); \
+	done
 
 bench: build ## measure divert beside NFQUEUE, TUN and others (ONLY=a,b: only these; see tools/bench/README.md)
 	@tools/bench/bench
