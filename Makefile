@@ -10,7 +10,7 @@ kbuild = $(MAKE) -C $(KDIR) M=$(CURDIR)
 quote = '$(subst ','\'',$(1))'
 
 .DEFAULT_GOAL := help
-.PHONY: help modules modules_install clean deps build vm check check-matrix check-debug check-packages demo packages fuzz bench style coverage-of-contract
+.PHONY: help modules modules_install clean deps build vm check check-matrix check-debug check-packages demo packages fuzz fuzz-kernel bench style coverage-of-contract
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z_-]+:.*## / { printf "  %-22s %s\n", $$1, $$2 }' Makefile
@@ -47,6 +47,11 @@ check-matrix: deps ## the selftests on every kernel, the module for every archit
 
 check-debug: deps ## the selftests on the debug kernel: KASAN, lockdep, kmemleak and others (T=regex, V=1)
 	@KERNEL=debug V=$(V) selftests/check $(if $(value T),$(call quote,$(value T)),.)
+
+fuzz-kernel: build ## random calls in the VM, compared with a model: STEPS=1000000 of SEED=, a new one each time
+	@selftests/vm/run -k $(KERNEL) -t 7200 "selftests/insmod && \
+		SEED=$(or $(SEED),$$(od -An -N3 -tu4 /dev/urandom | tr -d ' ')) STEPS=$(or $(STEPS),1000000) \
+		build/selftests/model"
 
 demo: build ## watch a small daemon divert packets in the VM
 	@selftests/vm/run -k $(KERNEL) tools/examples/demo.sh
