@@ -10,7 +10,7 @@ kbuild = $(MAKE) -C $(KDIR) M=$(CURDIR)
 quote = '$(subst ','\'',$(1))'
 
 .DEFAULT_GOAL := help
-.PHONY: help modules modules_install clean deps build vm check check-matrix check-debug check-packages demo packages fuzz fuzz-kernel bench style coverage-of-contract
+.PHONY: help modules modules_install clean deps build vm check check-matrix check-debug check-packages demo packages fuzz fuzz-kernel bench style analyze coverage-of-contract
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z_-]+:.*## / { printf "  %-22s %s\n", $$1, $$2 }' Makefile
@@ -72,6 +72,9 @@ bench: build ## measure divert beside NFQUEUE, TUN and others (ONLY=a,b: only th
 
 style: deps ## checkpatch, sparse, W=1, shellcheck: no findings allowed
 	@selftests/style
+
+analyze: deps ## gcc -fanalyzer and cppcheck over the tools: no findings but those explained
+	@selftests/analyze
 
 coverage-of-contract: ## list the contract's statements that no test names
 	@selftests/coverage-of-contract

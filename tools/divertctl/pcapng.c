@@ -48,7 +48,9 @@ static void put(struct pcapng *p, const void *data, size_t len)
 		p->size = 2 * (p->len + padded);
 		p->block = must_resize(p->block, p->size);
 	}
-	memcpy(p->block + p->len, data, len);
+	/* Nothing may be given as NULL. */
+	if (len)
+		memcpy(p->block + p->len, data, len);
 	memset(p->block + p->len + len, 0, padded - len);
 	p->len += padded;
 }

@@ -16,7 +16,7 @@
 
 #define TEST(function)		test_run(#function, function)
 
-void test_check(bool ok, const char *condition, const char *file, int line);
+void test_check(bool condition, const char *text, const char *file, int line);
 void test_run(const char *name, void (*function)(void));
 int test_status(void);
 
