@@ -22,7 +22,7 @@ struct mworld model;
 struct slot slot[SLOTS];
 int next_slot;
 static int fd[SOCKETS];
-static int tx[RECEIVERS], rx[RECEIVERS];
+static int rx[RECEIVERS];
 static struct nft_ctx *nft;
 static struct counters before;
 static __u32 serial;
@@ -143,18 +143,8 @@ void world_open(int which)
 	model.masks = masks[which];
 	masks_set(&model.masks);
 	counters_read(&before);
-	for (r = 0; r < RECEIVERS; r++) {
+	for (r = 0; r < RECEIVERS; r++)
 		rx[r] = receiver_open(r);
-		tx[r] = socket(r & 1 ? AF_INET6 : AF_INET,
-			       r & 2 ? SOCK_RAW : SOCK_DGRAM,
-			       r & 2 ? (r & 1 ? IPPROTO_ICMPV6 : IPPROTO_ICMP) :
-			       0);
-		if (tx[r] < 0)
-			die("sender");
-		/* It is none of the receivers. */
-		if (r & 2)
-			shutdown(tx[r], SHUT_RD);
-	}
 
 	nft = nft_ctx_new(NFT_CTX_DEFAULT);
 	nft_ctx_buffer_error(nft);
@@ -173,10 +163,8 @@ void world_close(void)
 	for (i = 0; i < SOCKETS; i++)
 		if (model.socket[i].open)
 			close(fd[i]);
-	for (i = 0; i < RECEIVERS; i++) {
+	for (i = 0; i < RECEIVERS; i++)
 		close(rx[i]);
-		close(tx[i]);
-	}
 	nft_ctx_free(nft);
 }
 
@@ -212,9 +200,21 @@ static bool payload_same(const char *what, const __u8 *payload,
 		       len < 6 ? 0 : payload[4] | payload[5] << 8);
 }
 
+/* By a socket of its own, whose mark does not change while the packet lives. */
+static int sender_open(const struct mpacket *p)
+{
+	int sk = socket(p->v6 ? AF_INET6 : AF_INET,
+			p->icmp ? SOCK_RAW : SOCK_DGRAM, !p->icmp ? 0 :
+			p->v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP);
+
+	if (sk < 0 || set_int(sk, SOL_SOCKET, SO_MARK, p->mark))
+		die("sender");
+	return sk;
+}
+
 static int packet_send(const struct mpacket *p)
 {
-	int r = model_receiver(p), n = p->len - payload_at(p);
+	int sk = sender_open(p), n = p->len - payload_at(p), err;
 	struct sockaddr_in sin = inet_address(LOOP, p->icmp ? 0 : UDP_PORT);
 	struct sockaddr_in6 sin6 = {
 		.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT,
@@ -232,11 +232,10 @@ static int packet_send(const struct mpacket *p)
 		sum = ip_sum(data, n);
 		memcpy(data + 2, &sum, 2);
 	}
-	if (set_int(tx[r], SOL_SOCKET, SO_MARK, p->mark))
-		die("SO_MARK");
-	return errno_of(sendto(tx[r], at, n, 0,
-			       p->v6 ? (void *)&sin6 : (void *)&sin,
-			       p->v6 ? sizeof(sin6) : sizeof(sin)));
+	err = errno_of(sendto(sk, at, n, 0, p->v6 ? (void *)&sin6 : (void *)&sin,
+			      p->v6 ? sizeof(sin6) : sizeof(sin)));
+	close(sk);
+	return err;
 }
 
 long now_ms(void)
