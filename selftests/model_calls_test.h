@@ -59,4 +59,19 @@ bool step(const struct op *op);
 bool totals_same(void);
 long now_ms(void);
 
+/* For the calls themselves: */
+typedef bool op_t(const struct op *op);
+extern op_t op_read, op_write, op_verdict, op_records;
+extern int fd[SOCKETS];
+
+/* The socket that it is about, if it is open */
+struct msocket *opened(const struct op *op);
+/* Both note the first difference. */
+bool __printf(1, 2) differs(const char *format, ...);
+bool same(const char *what, long long wanted, long long got);
+/* Where the payload begins; is it the model's? */
+int payload_at(const struct mpacket *p);
+bool payload_same(const char *what, const __u8 *payload,
+		  const struct mpacket *p, int len);
+
 #endif /* _MODEL_CALLS_TEST_H */
