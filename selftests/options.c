@@ -231,6 +231,16 @@ static int sweep_name(int fd, int level, int name)
 	return failed;
 }
 
+/* Undo what had a right to succeed: packets are read as ever. */
+static int unsweep(int fd)
+{
+	return setsockopt(fd, SOL_IP, IP_OPTIONS, NULL, 0) ?:
+	       set_int(fd, SOL_DIVERT, DIVERT_INFO, 0) ?:
+	       set_int(fd, SOL_DIVERT, DIVERT_GSO, 0) ?:
+	       set_int(fd, SOL_DIVERT, DIVERT_RECORDS, 0) ?:
+	       set_int(fd, SOL_DIVERT, DIVERT_INPLACE, 0);
+}
+
 static int sweep_levels(int fd)
 {
 	int i, name, failed = 0;
@@ -329,8 +339,7 @@ static void configuration(char *text, int size)
 TEST_F_TIMEOUT(option, S7_sweep_as_root, 120)
 {
 	EXPECT_EQ(0, sweep_levels(self->fd));
-	/* Undo what had a right to succeed. */
-	EXPECT_EQ(0, setsockopt(self->fd, SOL_IP, IP_OPTIONS, NULL, 0));
+	EXPECT_EQ(0, unsweep(self->fd));
 }
 
 TEST_F_TIMEOUT(option, S2_sweep_of_the_other_family, 120)
@@ -415,7 +424,7 @@ TEST_F_TIMEOUT(option, S3_sweep_with_cap_net_raw_alone, 120)
 	configuration(before, sizeof(before));
 
 	EXPECT_EQ(0, sweep_levels(self->fd));
-	EXPECT_EQ(0, setsockopt(self->fd, SOL_IP, IP_OPTIONS, NULL, 0));
+	EXPECT_EQ(0, unsweep(self->fd));
 	sweep_ioctls(self->fd);
 	EXPECT_GT(0, socket(AF_INET, SOCK_RAW, IPPROTO_DIVERT));
 
