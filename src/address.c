@@ -35,12 +35,18 @@ static void divert_name_set(u8 zero[DIVERT_NAME_LEN],
 			    const struct net_device *dev)
 {
 	char name[IFNAMSIZ];
+	unsigned int i;
 
-	if (strscpy(name, dev->name, DIVERT_NAME_LEN) < 0 &&
-	    snprintf(name, sizeof(name), "/%d", dev->ifindex) >=
+	for (i = 0; i < DIVERT_NAME_LEN; i++) {
+		zero[i] = dev->name[i];
+		if (!zero[i])
+			return;
+	}
+
+	memset(zero, 0, DIVERT_NAME_LEN);
+	if (snprintf(name, sizeof(name), "/%d", dev->ifindex) <
 	    DIVERT_NAME_LEN)
-		return;
-	strscpy((char *)zero, name, DIVERT_NAME_LEN);
+		strscpy((char *)zero, name, DIVERT_NAME_LEN);
 }
 
 static __be32 divert_first_address4(const struct net_device *dev)

@@ -33,11 +33,21 @@ void divert_batch_end(struct divert_net *dn, struct sock *sk)
 		return;
 
 	__skb_queue_head_init(&list);
-	spin_lock_bh(&sk->sk_write_queue.lock);
+	spin_lock(&sk->sk_write_queue.lock);
 	go = divert_batch_take(sk, &list);
-	spin_unlock_bh(&sk->sk_write_queue.lock);
+	spin_unlock(&sk->sk_write_queue.lock);
 	if (!skb_queue_empty(&list))
 		go(dn, sk, &list);
+}
+
+static void divert_batch_alone(struct divert_net *dn, struct sock *sk,
+			       struct sk_buff *skb, divert_go_t *go)
+{
+	struct sk_buff_head list;
+
+	__skb_queue_head_init(&list);
+	__skb_queue_tail(&list, skb);
+	go(dn, sk, &list);
 }
 
 /**
@@ -51,35 +61,32 @@ void divert_batch_end(struct divert_net *dn, struct sock *sk)
 void divert_batch_add(struct divert_net *dn, struct sock *sk,
 		      struct sk_buff *skb, divert_go_t *go, bool more)
 {
+	struct sk_buff_head *batch = &sk->sk_write_queue;
 	struct divert_sock *ds = divert_sk(sk);
-	struct sk_buff_head before, now;
-	divert_go_t *before_go = NULL;
+	u32 n;
 
-	__skb_queue_head_init(&before);
-	__skb_queue_head_init(&now);
-
-	if (!more && skb_queue_empty_lockless(&sk->sk_write_queue)) {
-		__skb_queue_tail(&now, skb);
-		go(dn, sk, &now);
+	if (!more && skb_queue_empty_lockless(batch)) {
+		divert_batch_alone(dn, sk, skb, go);
 		return;
 	}
 
-	spin_lock_bh(&sk->sk_write_queue.lock);
+	spin_lock(&batch->lock);
 	/* One batch goes one way: another's is over. */
-	if (ds->batch_go != go)
-		before_go = divert_batch_take(sk, &before);
+	if (unlikely(ds->batch_go != go && !skb_queue_empty(batch))) {
+		spin_unlock(&batch->lock);
+		divert_batch_end(dn, sk);
+		divert_batch_add(dn, sk, skb, go, more);
+		return;
+	}
 	ds->batch_go = go;
-	__skb_queue_tail(&sk->sk_write_queue, skb);
-	if (!more || skb_queue_len(&sk->sk_write_queue) >= DIVERT_BATCH_MAX)
-		divert_batch_take(sk, &now);
-	else if (!delayed_work_pending(&ds->batch_work))
+	__skb_queue_tail(batch, skb);
+	n = skb_queue_len(batch);
+	if (n == 1 && !delayed_work_pending(&ds->batch_work))
 		schedule_delayed_work(&ds->batch_work, 1);
-	spin_unlock_bh(&sk->sk_write_queue.lock);
+	spin_unlock(&batch->lock);
 
-	if (!skb_queue_empty(&before))
-		before_go(dn, sk, &before);
-	if (!skb_queue_empty(&now))
-		go(dn, sk, &now);
+	if (!more || n >= DIVERT_BATCH_MAX)
+		divert_batch_end(dn, sk);
 }
 
 void divert_batch_late(struct work_struct *work)

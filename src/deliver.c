@@ -46,14 +46,14 @@ void divert_drop(struct divert_net *dn, struct sock *sk, struct sk_buff *skb,
 }
 
 /**
- * divert_wanted() - does the socket's filter want this packet?
+ * divert_filter_wants() - does the socket's filter want this packet?
  * @sk: socket
  * @skb: packet, data at its IP header, whole and unchanged
  *
  * Unlike other sockets' filters, a non-zero result never shortens the packet:
  * it will be written back.
  */
-bool divert_wanted(const struct sock *sk, struct sk_buff *skb)
+bool divert_filter_wants(const struct sock *sk, struct sk_buff *skb)
 {
 	const struct sk_filter *filter = rcu_dereference(sk->sk_filter);
 
@@ -185,20 +185,29 @@ static struct sk_buff *divert_segment(const struct sock *sk,
 	return segs;
 }
 
-/* What a copy cannot do: it has no way to go on. */
 static void divert_delivery_policy(struct divert_delivery *d,
-				   const struct divert_sock *ds)
+				   const struct divert_limits *limits)
 {
-	const struct divert_limits *limits = &ds->limits;
-
 	d->full = READ_ONCE(limits->full);
 	d->old = READ_ONCE(limits->old);
 	d->close = READ_ONCE(limits->close);
+	d->holds = true;
+}
+
+/* What becomes of a packet, unlike its copy, which has no way to go on. */
+static void divert_delivery_keep(struct divert_delivery *d,
+				 const struct divert_sock *ds)
+{
+	if (unlikely(!divert_hold_possible(d->state))) {
+		d->keep = DIVERT_KEEP_NOT;
+		return;
+	}
+
 	if (!d->keep && READ_ONCE(ds->in_place))
 		d->keep = DIVERT_KEEP_COPY;
-	d->holds = d->keep || d->full == DIVERT_POLICY_PASS ||
-		   d->old == DIVERT_POLICY_PASS ||
-		   d->close == DIVERT_POLICY_PASS;
+	d->holds = d->keep;
+	if (unlikely(READ_ONCE(ds->passes)))
+		divert_delivery_policy(d, &ds->limits);
 }
 
 /* All that is to be known of the packet, while it is still the stack's. */
@@ -223,11 +232,17 @@ static void divert_delivery_init(struct divert_delivery *d,
 	d->old = DIVERT_POLICY_DROP;
 	d->close = DIVERT_POLICY_DROP;
 	if (!copy)
-		divert_delivery_policy(d, ds);
+		divert_delivery_keep(d, ds);
 
 	divert_address_make(&d->cb, &dn->conf, skb, state, sk->sk_family);
 	if (d->informs)
 		divert_info_make(&d->info, dn, skb, state, to);
+}
+
+/* Each segment with headers of its own: they cannot be changed all at once. */
+static bool divert_is_chain(const struct sk_buff *skb)
+{
+	return skb_is_gso(skb) && skb_shinfo(skb)->gso_type & SKB_GSO_FRAGLIST;
 }
 
 static void divert_deliver_skb(const struct divert_delivery *d,
@@ -235,7 +250,7 @@ static void divert_deliver_skb(const struct divert_delivery *d,
 {
 	struct sk_buff *segs, *next;
 
-	if (d->keep == DIVERT_KEEP_HEADERS) {
+	if (d->keep == DIVERT_KEEP_HEADERS && !divert_is_chain(skb)) {
 		divert_queue(d, skb);
 		return;
 	}
@@ -269,12 +284,15 @@ bool divert_deliver(struct divert_net *dn, struct sock *sk, struct sk_buff *skb,
 {
 	struct divert_delivery d;
 
-	if (READ_ONCE(divert_sk(sk)->limits.full) == DIVERT_POLICY_PASS &&
+	if (unlikely(READ_ONCE(divert_sk(sk)->passes)) &&
+	    READ_ONCE(divert_sk(sk)->limits.full) == DIVERT_POLICY_PASS &&
 	    !divert_queue_room(sk, skb))
 		return false;
 
+	local_bh_disable();
 	divert_delivery_init(&d, dn, sk, skb, state, to, false);
 	divert_deliver_skb(&d, skb);
+	local_bh_enable();
 	return true;
 }
 
@@ -302,5 +320,7 @@ void divert_deliver_copy(struct divert_net *dn, struct sock *sk,
 		return;
 	}
 
+	local_bh_disable();
 	divert_deliver_skb(&d, copy);
+	local_bh_enable();
 }

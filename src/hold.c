@@ -19,26 +19,74 @@
 
 static struct kmem_cache *divert_extra_cache;
 
+/* Those last used on a CPU, still in its cache; with softirqs off. */
+struct divert_extra_pool {
+	struct divert_extra	*first;	/* chained by their first word */
+	unsigned int		n;
+};
+
+static DEFINE_PER_CPU(struct divert_extra_pool, divert_extra_pool);
+
+#define DIVERT_EXTRA_POOL	64
+
 /**
  * divert_extra_alloc() - make what goes along with a packet
+ *
+ * With softirqs off.
  *
  * Return: with nothing in @info and nothing held, the rest is not initialised;
  * or NULL.
  */
 struct divert_extra *divert_extra_alloc(void)
 {
-	struct divert_extra *extra;
+	struct divert_extra_pool *pool = this_cpu_ptr(&divert_extra_pool);
+	struct divert_extra *extra = pool->first;
 
-	extra = kmem_cache_alloc(divert_extra_cache, GFP_ATOMIC);
-	if (!extra)
-		return NULL;
+	if (likely(extra)) {
+		pool->first = *(struct divert_extra **)extra;
+		pool->n--;
+	} else {
+		extra = kmem_cache_alloc(divert_extra_cache, GFP_ATOMIC);
+		if (!extra)
+			return NULL;
+	}
 
 	extra->id = 0;
 	extra->tstamp = 0;
-	extra->keep = DIVERT_KEEP_NOT;
 	extra->held = false;
 	extra->info.size = 0;
 	return extra;
+}
+
+/* With softirqs off. */
+static void divert_extra_recycle(struct divert_extra *extra)
+{
+	struct divert_extra_pool *pool = this_cpu_ptr(&divert_extra_pool);
+
+	if (unlikely(pool->n >= DIVERT_EXTRA_POOL)) {
+		kmem_cache_free(divert_extra_cache, extra);
+		return;
+	}
+	*(struct divert_extra **)extra = pool->first;
+	pool->first = extra;
+	pool->n++;
+}
+
+static void divert_extra_exit(void)
+{
+	struct divert_extra *extra;
+	int cpu;
+
+	for_each_possible_cpu(cpu) {
+		struct divert_extra_pool *pool;
+
+		pool = per_cpu_ptr(&divert_extra_pool, cpu);
+		while ((extra = pool->first)) {
+			pool->first = *(struct divert_extra **)extra;
+			kmem_cache_free(divert_extra_cache, extra);
+		}
+	}
+	kmem_cache_destroy(divert_extra_cache);
 }
 
 /* For a clone of the packet, which holds nothing. */
@@ -174,12 +222,13 @@ void divert_hold(struct divert_extra *extra, struct sk_buff *skb,
 	extra->held = true;
 }
 
-static void divert_state_put(const struct nf_hook_state *state)
+static void divert_refs_put(struct net_device *in, struct net_device *out,
+			    struct sock *sk)
 {
-	dev_put(state->in);
-	dev_put(state->out);
-	if (state->sk)
-		sock_gen_put(state->sk);
+	dev_put(in);
+	dev_put(out);
+	if (sk)
+		sock_gen_put(sk);
 }
 
 /* Let go of all that belongs to the packet's way through the stack: it may be
@@ -205,7 +254,7 @@ void divert_unhold(struct sk_buff *skb)
 		return;
 
 	extra->held = false;
-	divert_state_put(&extra->state);
+	divert_refs_put(extra->state.in, extra->state.out, extra->state.sk);
 	divert_detach(skb);
 }
 
@@ -223,9 +272,12 @@ bool divert_hold_uses(const struct sk_buff *skb, const struct net_device *dev)
 		skb->dev == dev);
 }
 
-static bool divert_dev_going(const struct net_device *dev)
+/* Out of existence, or to another namespace */
+static bool divert_dev_going(const struct net_device *dev,
+			     const struct net *net)
 {
-	return dev && dev->reg_state != NETREG_REGISTERED;
+	return dev && (dev->reg_state != NETREG_REGISTERED ||
+		       !net_eq(dev_net(dev), net));
 }
 
 /**
@@ -236,11 +288,42 @@ static bool divert_dev_going(const struct net_device *dev)
  */
 bool divert_hold_gone(const struct sk_buff *skb)
 {
-	const struct divert_extra *extra = DIVERT_CB(skb)->extra;
+	const struct nf_hook_state *state = &DIVERT_CB(skb)->extra->state;
 
-	return divert_dev_going(extra->state.in) ||
-	       divert_dev_going(extra->state.out) ||
-	       divert_dev_going(skb->dev);
+	return divert_dev_going(state->in, state->net) ||
+	       divert_dev_going(state->out, state->net) ||
+	       divert_dev_going(skb->dev, state->net);
+}
+
+/* Under RCU, with softirqs off. */
+static void divert_go_behind_one(struct divert_net *dn, struct sk_buff *skb,
+				 struct nf_hook_state *state)
+{
+	const struct nf_hook_entries *entries = divert_hook_entries(state);
+	int own = divert_own_index(dn, entries);
+
+	divert_leave(dn, skb, state);
+	if (unlikely(own < 0))
+		kfree_skb(skb);
+	else if (own + 1 == entries->num_hook_entries ||
+		 nf_hook_slow(skb, state, entries, own + 1) == 1)
+		state->okfn(state->net, state->sk, skb);
+}
+
+/* From the first rules of the hook on, with the mark of a packet that resumes
+ * after @cookie: those up to it are behind the packet, others may divert it.
+ */
+static void divert_go_rules_one(struct divert_net *dn, struct sk_buff *skb,
+				struct nf_hook_state *state, u16 cookie)
+{
+	const struct nf_hook_entries *entries = divert_hook_entries(state);
+
+	divert_rewind(dn, skb, state, cookie);
+	if (unlikely(!entries))
+		kfree_skb(skb);
+	else if (nf_hook_slow(skb, state, entries,
+			      divert_rules_index(entries)) == 1)
+		state->okfn(state->net, state->sk, skb);
 }
 
 /**
@@ -252,80 +335,59 @@ bool divert_hold_gone(const struct sk_buff *skb)
 void divert_pass_behind(struct divert_net *dn, struct sk_buff *skb,
 			const struct nf_hook_state *state)
 {
-	const struct nf_hook_entries *entries;
 	struct nf_hook_state behind = *state;
-	int i;
 
 	rcu_read_lock();
 	local_bh_disable();
-	divert_leave(dn, skb, state);
-	entries = divert_hook_entries(state);
-	i = divert_own_index(dn, entries);
-	if (i < 0)
-		kfree_skb(skb);
-	else if (nf_hook_slow(skb, &behind, entries, i + 1) == 1)
-		behind.okfn(behind.net, behind.sk, skb);
+	divert_go_behind_one(dn, skb, &behind);
 	local_bh_enable();
 	rcu_read_unlock();
 }
 
-/* The packet as it was at our hook; what the hook was, with its references, is
- * the caller's.
+/* A held packet goes on; under RCU, with softirqs off, and not with a lock that
+ * a packet's way could need.
  */
-static struct nf_hook_state divert_restore(struct sk_buff *skb)
+static void divert_go_one(struct divert_net *dn, struct sk_buff *skb,
+			  bool rules)
 {
 	struct divert_extra *extra = DIVERT_CB(skb)->extra;
 	struct nf_hook_state state = extra->state;
+	struct net_device *in = state.in, *out = state.out;
+	u16 cookie = DIVERT_CB(skb)->cookie;
+	struct sock *sk = state.sk;
 
 	memcpy(skb->cb, extra->cb, sizeof(extra->cb));
-	kmem_cache_free(divert_extra_cache, extra);
-	return state;
-}
-
-/**
- * divert_release() - let a held packet go on behind our hook
- * @dn: namespace
- * @skb: packet off its place, consumed
- *
- * Not with a lock that a packet's way could need.
- */
-void divert_release(struct divert_net *dn, struct sk_buff *skb)
-{
-	struct nf_hook_state state = divert_restore(skb);
-
-	divert_pass_behind(dn, skb, &state);
-	divert_state_put(&state);
-}
-
-/* From the first rules of the hook on, with the mark of a packet that resumes
- * after @cookie: those up to it are behind the packet, others may divert it.
- */
-static void divert_release_rules(struct divert_net *dn, struct sk_buff *skb)
-{
-	u16 cookie = DIVERT_CB(skb)->cookie;
-	struct nf_hook_state state = divert_restore(skb);
-	const struct nf_hook_entries *entries;
-
-	divert_rewind(dn, skb, &state, cookie);
-	entries = divert_hook_entries(&state);
-	if (!entries)
-		kfree_skb(skb);
-	else if (nf_hook_slow(skb, &state, entries,
-			      divert_rules_index(entries)) == 1)
-		state.okfn(state.net, state.sk, skb);
-	divert_state_put(&state);
+	divert_extra_recycle(extra);
+	if (rules)
+		divert_go_rules_one(dn, skb, &state, cookie);
+	else
+		divert_go_behind_one(dn, skb, &state);
+	divert_refs_put(in, out, sk);
 }
 
 static void divert_go(struct divert_net *dn, struct sk_buff_head *list,
-		      void (*release)(struct divert_net *dn,
-				      struct sk_buff *skb))
+		      bool rules)
 {
 	struct sk_buff *skb;
 
 	rcu_read_lock();
 	local_bh_disable();
 	while ((skb = __skb_dequeue(list)))
-		release(dn, skb);
+		divert_go_one(dn, skb, rules);
+	local_bh_enable();
+	rcu_read_unlock();
+}
+
+/**
+ * divert_release() - let a held packet go on behind our hook
+ * @dn: namespace
+ * @skb: packet off its place, consumed
+ */
+void divert_release(struct divert_net *dn, struct sk_buff *skb)
+{
+	rcu_read_lock();
+	local_bh_disable();
+	divert_go_one(dn, skb, false);
 	local_bh_enable();
 	rcu_read_unlock();
 }
@@ -334,13 +396,13 @@ static void divert_go(struct divert_net *dn, struct sk_buff_head *list,
 void divert_go_behind(struct divert_net *dn, struct sock *sk,
 		      struct sk_buff_head *list)
 {
-	divert_go(dn, list, divert_release);
+	divert_go(dn, list, false);
 }
 
 void divert_go_rules(struct divert_net *dn, struct sock *sk,
 		     struct sk_buff_head *list)
 {
-	divert_go(dn, list, divert_release_rules);
+	divert_go(dn, list, true);
 }
 
 static int divert_device_event(struct notifier_block *nb, unsigned long event,
@@ -381,5 +443,5 @@ int divert_hold_init(void)
 void divert_hold_exit(void)
 {
 	unregister_netdevice_notifier(&divert_device_notifier);
-	kmem_cache_destroy(divert_extra_cache);
+	divert_extra_exit();
 }

@@ -108,13 +108,18 @@ static unsigned int divert_pass(struct divert_net *dn, struct sk_buff *skb,
 				const struct nf_hook_state *state,
 				const struct divert_resume *resume, bool ours)
 {
-	if (resume->shown && !resume->last)
-		divert_mark_show(&dn->conf, skb, resume->cookie);
-	else if (resume->shown || ours)
-		divert_mark_clear(&dn->conf, skb);
+	if (likely(!resume->shown)) {
+		if (ours)
+			divert_mark_clear(&dn->conf, skb);
+		return NF_ACCEPT;
+	}
 
-	if (resume->shown && resume->last)
-		divert_resume_end(dn, skb, state);
+	if (!divert_stage_ends(skb, state)) {
+		divert_mark_show(&dn->conf, skb, resume->cookie);
+		return NF_ACCEPT;
+	}
+	divert_mark_clear(&dn->conf, skb);
+	divert_resume_end(dn, skb, state);
 	return NF_ACCEPT;
 }
 
@@ -149,14 +154,19 @@ static unsigned int divert_absent_pass(struct divert_net *dn,
 void divert_leave(struct divert_net *dn, struct sk_buff *skb,
 		  const struct nf_hook_state *state)
 {
-	struct divert_resume resume;
+	struct divert_resume resume = {
+		.shown	= true,
+		.cookie	= DIVERT_COOKIE_LAST,
+	};
 
-	divert_resume_read(dn, skb, state, &resume);
-	resume.shown = true;
-	resume.cookie = DIVERT_COOKIE_LAST;
-	if (!resume.last)
+	if (!divert_stage_ends(skb, state)) {
 		divert_resume_advance(dn, skb, state, &resume);
-	divert_pass(dn, skb, state, &resume, true);
+		divert_mark_show(&dn->conf, skb, resume.cookie);
+		return;
+	}
+	divert_mark_clear(&dn->conf, skb);
+	if (divert_resumes(dn, skb))
+		divert_resume_end(dn, skb, state);
 }
 
 /**
@@ -169,11 +179,11 @@ void divert_leave(struct divert_net *dn, struct sk_buff *skb,
 void divert_rewind(struct divert_net *dn, struct sk_buff *skb,
 		   const struct nf_hook_state *state, u16 cookie)
 {
-	struct divert_resume resume;
+	struct divert_resume resume = {
+		.shown	= true,
+		.cookie	= cookie,
+	};
 
-	divert_resume_read(dn, skb, state, &resume);
-	resume.shown = true;
-	resume.cookie = cookie;
 	divert_resume_advance(dn, skb, state, &resume);
 	divert_mark_show(&dn->conf, skb, cookie);
 }
@@ -217,12 +227,13 @@ static unsigned int divert_look(struct divert_net *dn, struct sk_buff *skb,
 				const struct nf_hook_state *state, u16 *behind)
 {
 	const struct divert_port *port;
-	struct divert_resume resume;
+	struct divert_resume resume = { };
 	struct divert_target to;
 	struct sock *sk;
 	bool watched;
 
-	divert_resume_read(dn, skb, state, &resume);
+	if (divert_resumes(dn, skb))
+		divert_resume_read(dn, skb, state, &resume);
 	resume.cookie = max(resume.cookie, *behind);
 	if (!divert_mark_target(&dn->conf, skb->mark, &to))
 		return divert_pass(dn, skb, state, &resume, false);

@@ -196,8 +196,9 @@ static int divert_info_apply(const struct divert_info *info,
 	if (info->flags & DIVERT_INFO_HELD) {
 		to->verdict = info->flags & (DIVERT_INFO_HELD | DIVERT_VERDICTS);
 		to->id = info->id;
-		to->ticket = 0;
 	}
+	/* Without it, this is a packet of its own, whatever the address says. */
+	to->ticket = 0;
 	to->incoming = info->hook == NF_INET_PRE_ROUTING;
 	to->cookie = info->cookie;
 	to->ifindex = info->iif;

@@ -21,32 +21,57 @@
 
 /* Building */
 
+/* Longer ones come in several pieces. */
+#define DIVERT_SHORT	(SKB_WITH_OVERHEAD(PAGE_SIZE) - NET_SKB_PAD - MAX_HEADER)
+
+/* What is received in the same call, or in the same batch, is nobody's memory;
+ * what is sent is the writer's until the device has it.
+ */
+static struct sk_buff *divert_alloc_short(struct sock *sk, size_t len,
+					  bool incoming)
+{
+	struct sk_buff *skb;
+
+	skb = __netdev_alloc_skb(NULL, MAX_HEADER + len, GFP_KERNEL);
+	if (!skb)
+		return ERR_PTR(-ENOBUFS);
+	if (!incoming)
+		skb_set_owner_w(skb, sk);
+	return skb;
+}
+
 static struct sk_buff *divert_alloc(struct sock *sk, struct msghdr *msg,
-				    size_t len)
+				    size_t len, bool incoming)
 {
 	/* Up to a page in one piece, so that small packets are linear. */
-	size_t linear = min_t(size_t, len, SKB_MAX_HEAD(MAX_HEADER));
+	size_t linear = min_t(size_t, len, DIVERT_SHORT);
 	struct sk_buff *skb;
 	int err;
+
+	if (len == linear && (incoming || sk_wmem_alloc_get(sk) <
+					  READ_ONCE(sk->sk_sndbuf)))
+		return divert_alloc_short(sk, len, incoming);
 
 	skb = sock_alloc_send_pskb(sk, MAX_HEADER + linear, len - linear,
 				   msg->msg_flags & MSG_DONTWAIT, &err,
 				   PAGE_ALLOC_COSTLY_ORDER);
-	if (!skb)
-		return ERR_PTR(err);
+	return skb ?: ERR_PTR(err);
+}
+
+static int divert_fill(struct sk_buff *skb, struct msghdr *msg, size_t len)
+{
+	size_t linear = min_t(size_t, len, DIVERT_SHORT);
 
 	skb_reserve(skb, MAX_HEADER);
 	skb_reset_network_header(skb);
 	skb_put(skb, linear);
+	if (len == linear)
+		return copy_from_iter_full(skb->data, len, &msg->msg_iter) ?
+		       0 : -EFAULT;
+
 	skb->data_len = len - linear;
 	skb->len = len;
-
-	err = skb_copy_datagram_from_iter(skb, 0, &msg->msg_iter, len);
-	if (err) {
-		kfree_skb(skb);
-		return ERR_PTR(err);
-	}
-	return skb;
+	return skb_copy_datagram_from_iter(skb, 0, &msg->msg_iter, len);
 }
 
 /* Length of the packet as its header has it, or an error. */
@@ -109,8 +134,7 @@ static int divert_check(struct sk_buff *skb)
 }
 
 static struct sk_buff *divert_build(struct sock *sk, struct msghdr *msg,
-				    size_t len,
-				    const struct divert_offload *offload)
+				    size_t len, const struct divert_dest *to)
 {
 	struct sk_buff *skb;
 	int err;
@@ -120,11 +144,12 @@ static struct sk_buff *divert_build(struct sock *sk, struct msghdr *msg,
 	if (len < sizeof(struct iphdr))
 		return ERR_PTR(-EINVAL);
 
-	skb = divert_alloc(sk, msg, len);
+	skb = divert_alloc(sk, msg, len, to->incoming);
 	if (IS_ERR(skb))
 		return skb;
 
-	err = divert_check(skb) ?: divert_offload_apply(skb, offload);
+	err = divert_fill(skb, msg, len) ?: divert_check(skb) ?:
+	      divert_offload_apply(skb, &to->offload);
 	if (err) {
 		kfree_skb(skb);
 		return ERR_PTR(err);
@@ -179,10 +204,31 @@ static int divert_link_header(struct sk_buff *skb, struct net_device *dev)
 	return 0;
 }
 
+/* Without a look at routes: all that the device's own addresses say. */
+static bool divert_is_broadcast(const struct net_device *dev, __be32 addr)
+{
+	const struct in_device *in_dev = __in_dev_get_rcu(dev);
+	const struct in_ifaddr *ifa;
+
+	if (ipv4_is_lbcast(addr))
+		return true;
+	if (!in_dev)
+		return false;
+
+	in_dev_for_each_ifa_rcu(ifa, in_dev) {
+		if (addr == ifa->ifa_broadcast)
+			return true;
+		if (ifa->ifa_prefixlen < 31 &&
+		    addr == (ifa->ifa_address | ~ifa->ifa_mask))
+			return true;
+	}
+	return false;
+}
+
 /* Link addresses are lost on the way through user space; the destination says
  * what they were.
  */
-static u8 divert_pkt_type(const struct sk_buff *skb, struct net *net,
+static u8 divert_pkt_type(const struct sk_buff *skb,
 			  const struct net_device *dev)
 {
 	__be32 daddr = ip_hdr(skb)->daddr;
@@ -192,14 +238,62 @@ static u8 divert_pkt_type(const struct sk_buff *skb, struct net *net,
 		       PACKET_MULTICAST : PACKET_HOST;
 	if (ipv4_is_multicast(daddr))
 		return PACKET_MULTICAST;
-	if (ipv4_is_lbcast(daddr) ||
-	    inet_dev_addr_type(net, dev, daddr) == RTN_BROADCAST)
-		return PACKET_BROADCAST;
-	return PACKET_HOST;
+	return divert_is_broadcast(dev, daddr) ? PACKET_BROADCAST :
+						 PACKET_HOST;
+}
+
+/* Not by way of the backlog: a writer that moves to another CPU must not
+ * overtake itself.
+ */
+static void divert_receive_list(struct sk_buff_head *list)
+{
+	struct sk_buff *skb;
+	LIST_HEAD(batch);
+
+	if (skb_queue_len(list) == 1) {
+		netif_receive_skb(__skb_dequeue(list));
+		return;
+	}
+	while ((skb = __skb_dequeue(list)))
+		list_add_tail(&skb->list, &batch);
+	netif_receive_skb_list(&batch);
+}
+
+/* divert_go_t: packets that are received. A device that went down while they
+ * waited for each other gets none; one that is still there stays until they are
+ * through, by RCU.
+ */
+static void divert_go_in(struct divert_net *dn, struct sock *sk,
+			 struct sk_buff_head *list)
+{
+	struct sk_buff_head alive;
+	struct sk_buff *skb;
+
+	__skb_queue_head_init(&alive);
+	rcu_read_lock();
+	while ((skb = __skb_dequeue(list))) {
+		struct net_device *dev = skb->dev;
+
+		if (likely(dev->flags & IFF_UP &&
+			   dev->reg_state == NETREG_REGISTERED)) {
+			__skb_queue_tail(&alive, skb);
+		} else {
+			divert_count(dn, sk, DIVERT_STAT_CONGESTED);
+			kfree_skb(skb);
+		}
+		dev_put(dev);
+	}
+	if (!skb_queue_empty(&alive)) {
+		local_bh_disable();
+		divert_receive_list(&alive);
+		local_bh_enable();
+	}
+	rcu_read_unlock();
 }
 
 static int divert_receive(struct divert_net *dn, struct sock *sk,
-			  struct sk_buff *skb, const struct divert_dest *to)
+			  struct sk_buff *skb, const struct divert_dest *to,
+			  bool more)
 {
 	struct net_device *dev;
 	int err = 0;
@@ -215,31 +309,28 @@ static int divert_receive(struct divert_net *dn, struct sock *sk,
 	if (err)
 		goto out;
 
+	dev_hold(dev);
 	skb->dev = dev;
 	if (skb->protocol == htons(ETH_P_IPV6))
 		skb->ignore_df = divert_reassembled6(skb, dev);
-	skb->pkt_type = divert_pkt_type(skb, dn->net, dev);
+	skb->pkt_type = divert_pkt_type(skb, dev);
 	skb_orphan(skb);
 	trace_divert_reinject(dn->net, skb, true, to->cookie);
-
-	/* Not by way of the backlog: a writer that moves to another CPU must
-	 * not overtake itself.
-	 */
-	local_bh_disable();
-	netif_receive_skb(skb);
-	local_bh_enable();
 	divert_count(dn, sk, DIVERT_STAT_INJECT_IN);
 out:
 	rcu_read_unlock();
+	if (!err)
+		divert_batch_add(dn, sk, skb, divert_go_in, more);
 	return err;
 }
 
 static int divert_inject_in(struct divert_net *dn, struct sock *sk,
-			    struct sk_buff *skb, const struct divert_dest *to)
+			    struct sk_buff *skb, const struct divert_dest *to,
+			    bool more)
 {
-	int err = divert_tag_in(dn, skb, to->cookie);
+	int err = divert_tag_in(dn, sk, skb, to->cookie);
 
-	return err ?: divert_receive(dn, sk, skb, to);
+	return err ?: divert_receive(dn, sk, skb, to, more);
 }
 
 /* Outgoing */
@@ -361,6 +452,9 @@ static int divert_inject_out(struct divert_net *dn, struct sock *sk,
 	bool ipv6 = skb->protocol == htons(ETH_P_IPV6);
 	int err;
 
+	/* It must not overtake what was written before it. */
+	divert_batch_end(dn, sk);
+
 	err = ipv6 ? divert_prepare6(dn, sk, skb, to) :
 		     divert_prepare4(dn, sk, skb, to);
 	if (err) {
@@ -396,7 +490,7 @@ int divert_inject(struct divert_net *dn, struct sock *sk, struct msghdr *msg,
 	struct sk_buff *skb;
 	int err;
 
-	skb = divert_build(sk, msg, len, &to->offload);
+	skb = divert_build(sk, msg, len, to);
 	if (IS_ERR(skb))
 		return PTR_ERR(skb);
 
@@ -404,7 +498,7 @@ int divert_inject(struct divert_net *dn, struct sock *sk, struct msghdr *msg,
 	if (!to->incoming)
 		return divert_inject_out(dn, sk, skb, to);
 
-	err = divert_inject_in(dn, sk, skb, to);
+	err = divert_inject_in(dn, sk, skb, to, msg->msg_flags & MSG_BATCH);
 	if (err)
 		kfree_skb(skb);
 	return err;

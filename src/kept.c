@@ -95,14 +95,41 @@ struct sk_buff *divert_kept_oldest(struct divert_sock *ds)
 	return skb ? divert_kept_remove(ds->kept, ds->kept->first++) : NULL;
 }
 
-static bool divert_kept_full(const struct divert_sock *ds, u32 truesize)
+static void divert_kept_evict(struct divert_kept *kept,
+			      struct sk_buff_head *evicted)
 {
-	const struct divert_kept *kept = ds->kept;
+	struct sk_buff *skb = divert_kept_remove(kept, kept->first);
+
+	/* Whoever reads it now will find that its place has gone. */
+	*divert_kept_slot(kept, kept->first++) = NULL;
+	if (skb)
+		__skb_queue_tail(evicted, skb);
+}
+
+static bool divert_kept_large(const struct divert_sock *ds, u32 truesize)
+{
 	u64 bytes = READ_ONCE(ds->hold.bytes) ?:
 		    READ_ONCE(ds->inet.sk.sk_rcvbuf);
 
+	return ds->kept->bytes + truesize > bytes;
+}
+
+static bool divert_kept_full(const struct divert_sock *ds, u32 truesize)
+{
+	const struct divert_kept *kept = ds->kept;
+
 	return kept->next - kept->first >= kept->size ||
-	       (kept->first < kept->next && kept->bytes + truesize > bytes);
+	       (kept->first < kept->next && divert_kept_large(ds, truesize));
+}
+
+/* Can all of it be written over? For that it must be in one piece. Several
+ * segments in one are the writer's to arrange anew.
+ */
+static bool divert_kept_whole(const struct sk_buff *skb)
+{
+	return !skb_is_gso(skb) &&
+	       (!skb_is_nonlinear(skb) ||
+		skb->len <= SKB_MAX_ORDER(0, PAGE_ALLOC_COSTLY_ORDER));
 }
 
 /**
@@ -119,27 +146,17 @@ void divert_kept_number(struct divert_sock *ds, struct sk_buff *skb,
 
 	if (!extra || !extra->held || !extra->keep || !kept)
 		return;
+	if (extra->keep == DIVERT_KEEP_COPY && !divert_kept_whole(skb))
+		return;
 
-	while (divert_kept_full(ds, skb->truesize)) {
-		struct sk_buff *old = divert_kept_remove(kept, kept->first);
-
-		/* Whoever reads it now will find that its place has gone. */
-		*divert_kept_slot(kept, kept->first++) = NULL;
-		if (old)
-			__skb_queue_tail(evicted, old);
-	}
+	while (divert_kept_full(ds, skb->truesize))
+		divert_kept_evict(kept, evicted);
 	extra->id = kept->next++;
 	*divert_kept_slot(kept, extra->id) = DIVERT_KEPT_READING;
 }
 
-/**
- * divert_kept_publish() - a packet has been read and can have its verdict
- * @ds: socket
- * @skb: packet with a number
- *
- * Return: false if its place, or its device, has gone in the meantime.
- */
-bool divert_kept_publish(struct divert_sock *ds, struct sk_buff *skb)
+/* False if its place, or its device, has gone in the meantime. */
+static bool divert_kept_put(struct divert_sock *ds, struct sk_buff *skb)
 {
 	struct divert_extra *extra = DIVERT_CB(skb)->extra;
 	struct divert_kept *kept = ds->kept;
@@ -154,7 +171,26 @@ bool divert_kept_publish(struct divert_sock *ds, struct sk_buff *skb)
 
 	*slot = skb;
 	kept->bytes += skb->truesize;
+	divert_queue_age_start(ds);
 	return true;
+}
+
+/**
+ * divert_kept_publish() - a packet has been read and can have its verdict
+ * @ds: socket
+ * @skb: packet with a number
+ * @evicted: gets packets that have to go for it; others may have been read at
+ *	the same time, so there may be less room now
+ *
+ * Return: false if its place, or its device, has gone in the meantime.
+ */
+bool divert_kept_publish(struct divert_sock *ds, struct sk_buff *skb,
+			 struct sk_buff_head *evicted)
+{
+	while (ds->kept->first < DIVERT_CB(skb)->extra->id &&
+	       divert_kept_large(ds, skb->truesize))
+		divert_kept_evict(ds->kept, evicted);
+	return divert_kept_put(ds, skb);
 }
 
 /**
@@ -229,7 +265,7 @@ bool divert_kept_return(struct sock *sk, struct sk_buff *skb)
 	if (DIVERT_CB(skb)->extra->id >= ds->kept->first) {
 		*divert_kept_slot(ds->kept, DIVERT_CB(skb)->extra->id) =
 			DIVERT_KEPT_READING;
-		kept = divert_kept_publish(ds, skb);
+		kept = divert_kept_put(ds, skb);
 	}
 	spin_unlock_bh(&sk->sk_receive_queue.lock);
 	return kept;

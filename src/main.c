@@ -23,7 +23,6 @@ static int __net_init divert_net_init(struct net *net)
 
 	dn->net = net;
 	divert_conf_init(&dn->conf);
-	xa_init_flags(&dn->ports, XA_FLAGS_ALLOC);
 	xa_init(&dn->tags);
 	dn->secret = get_random_u32();
 	mutex_init(&dn->lock);
@@ -66,7 +65,7 @@ static void __net_exit divert_net_exit(struct net *net)
 
 	divert_proc_exit(dn);
 	divert_tags_exit(dn);
-	WARN_ON_ONCE(!xa_empty(&dn->ports));
+	divert_ports_exit(dn);
 	free_percpu(dn->stats);
 }
 

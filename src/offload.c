@@ -271,9 +271,15 @@ static bool divert_offload_needed(const struct sk_buff *skb)
 void divert_offload_read(struct msghdr *msg, const struct sock *sk,
 			 const struct sk_buff *skb)
 {
+	const struct divert_extra *extra = DIVERT_CB(skb)->extra;
 	struct divert_offload offload;
 
-	if (!READ_ONCE(divert_sk(sk)->gso) && !divert_offload_needed(skb))
+	/* One that is not asked for is for a packet that is written as it is
+	 * read: headers are not.
+	 */
+	if (!READ_ONCE(divert_sk(sk)->gso) &&
+	    (!divert_offload_needed(skb) ||
+	     (extra && extra->keep == DIVERT_KEEP_HEADERS)))
 		return;
 
 	divert_offload_describe(skb, &offload);

@@ -183,8 +183,9 @@ static int divert_set_limits(struct divert_sock *ds, sockptr_t optval,
 
 	spin_lock_bh(&queue->lock);
 	ds->limits = limits;
-	/* Packets that are queued already grow old as well. */
-	if (limits.age && !skb_queue_empty(queue))
+	WRITE_ONCE(ds->passes, limits.full || limits.old || limits.close);
+	/* Packets that are here already grow old as well. */
+	if (limits.age)
 		mod_delayed_work(system_wq, &ds->age_work, 0);
 	spin_unlock_bh(&queue->lock);
 	return 0;

@@ -10,6 +10,7 @@
 #include <linux/tcp.h>
 #include <linux/udp.h>
 #include <linux/uio.h>
+#include <linux/unaligned.h>
 #include <net/dst_metadata.h>
 #include <net/ip.h>
 #include <net/ip6_checksum.h>
@@ -24,14 +25,28 @@ union divert_header {
 };
 
 /* What a write changes, for routing and for flows. */
-struct divert_change {
-	bool	saddr;
-	bool	daddr;
-	bool	tos;
-	bool	mark;
-};
+#define DIVERT_CHANGE_SADDR	0x01
+#define DIVERT_CHANGE_DADDR	0x02
+#define DIVERT_CHANGE_TOS	0x04
+#define DIVERT_CHANGE_MARK	0x08
 
-static bool divert_header_valid(const union divert_header *old,
+/* The byte of TCP's header that says how long it is, and the bits that do */
+#define DIVERT_TCP_DOFF		12
+#define DIVERT_TCP_DOFF_MASK	0xf0
+
+/* On the way out, IP has parsed the options, and trusts the offsets it found. */
+static bool divert_options_valid(const struct sk_buff *skb,
+				 const union divert_header *old,
+				 const union divert_header *new)
+{
+	unsigned int len = old->v4.ihl * 4 - sizeof(old->v4);
+
+	return DIVERT_CB(skb)->extra->state.hook == NF_INET_PRE_ROUTING ||
+	       !memcmp(&old->v4 + 1, &new->v4 + 1, len);
+}
+
+static bool divert_header_valid(const struct sk_buff *skb,
+				const union divert_header *old,
 				const union divert_header *new)
 {
 	if (old->v4.version != new->v4.version)
@@ -43,24 +58,32 @@ static bool divert_header_valid(const union divert_header *old,
 	return old->v4.ihl == new->v4.ihl &&
 	       old->v4.tot_len == new->v4.tot_len &&
 	       old->v4.frag_off == new->v4.frag_off &&
-	       old->v4.protocol == new->v4.protocol;
+	       old->v4.protocol == new->v4.protocol &&
+	       divert_options_valid(skb, old, new);
 }
 
-static void divert_header_compare(const union divert_header *old,
-				  const union divert_header *new,
-				  struct divert_change *change)
+static u8 divert_header_changes(const union divert_header *old,
+				const union divert_header *new)
 {
-	if (old->v4.version == 6) {
-		change->saddr = !ipv6_addr_equal(&old->v6.saddr,
-						 &new->v6.saddr);
-		change->daddr = !ipv6_addr_equal(&old->v6.daddr,
-						 &new->v6.daddr);
-		change->tos = ip6_flowinfo(&old->v6) != ip6_flowinfo(&new->v6);
-		return;
+	u8 changes = 0;
+
+	if (old->v4.version == 4) {
+		if (old->v4.saddr != new->v4.saddr)
+			changes |= DIVERT_CHANGE_SADDR;
+		if (old->v4.daddr != new->v4.daddr)
+			changes |= DIVERT_CHANGE_DADDR;
+		if (old->v4.tos != new->v4.tos)
+			changes |= DIVERT_CHANGE_TOS;
+		return changes;
 	}
-	change->saddr = old->v4.saddr != new->v4.saddr;
-	change->daddr = old->v4.daddr != new->v4.daddr;
-	change->tos = old->v4.tos != new->v4.tos;
+
+	if (!ipv6_addr_equal(&old->v6.saddr, &new->v6.saddr))
+		changes |= DIVERT_CHANGE_SADDR;
+	if (!ipv6_addr_equal(&old->v6.daddr, &new->v6.daddr))
+		changes |= DIVERT_CHANGE_DADDR;
+	if (ip6_flowinfo(&old->v6) != ip6_flowinfo(&new->v6))
+		changes |= DIVERT_CHANGE_TOS;
+	return changes;
 }
 
 /* Checksums */
@@ -149,25 +172,25 @@ static int divert_reroute_post(struct divert_net *dn, struct sk_buff *skb,
 }
 
 static int divert_reroute(struct divert_net *dn, struct sk_buff *skb,
-			  const struct divert_change *change)
+			  u8 changes)
 {
 	struct nf_hook_state *state = &DIVERT_CB(skb)->extra->state;
 
 	switch (state->hook) {
 	case NF_INET_LOCAL_OUT:
-		if (!change->saddr && !change->daddr && !change->tos &&
-		    !change->mark)
-			return 0;
 		return divert_reroute_out(dn, skb, state);
 	case NF_INET_POST_ROUTING:
-		if (!change->daddr)
+		if (!(changes & DIVERT_CHANGE_DADDR))
 			return 0;
 		return divert_reroute_post(dn, skb, state);
 	default:
 		/* Only what came from this host has a route here. */
-		if ((change->saddr || change->daddr) && skb_valid_dst(skb)) {
+		if (changes & (DIVERT_CHANGE_SADDR | DIVERT_CHANGE_DADDR) &&
+		    skb_valid_dst(skb)) {
 			rcu_read_lock();
+			local_bh_disable();
 			divert_route_in(dn, skb, state);
+			local_bh_enable();
 			rcu_read_unlock();
 		}
 		return 0;
@@ -176,68 +199,118 @@ static int divert_reroute(struct divert_net *dn, struct sk_buff *skb,
 
 /* Bytes */
 
-/* Behind an IP header without extensions, else something that may change. */
-static __be32 divert_ports(const struct sk_buff *skb, unsigned int hlen)
+/* The header as it would be. Only if it is written in part, it is put together
+ * in @buffer.
+ */
+static const union divert_header *
+divert_header_new(const union divert_header *old, unsigned int hlen,
+		  const struct divert_bytes *from, size_t len, u32 offset,
+		  union divert_header *buffer)
 {
-	__be32 ports;
+	if (offset >= hlen)
+		return old;
+	if (!offset && len >= hlen)
+		return (const union divert_header *)from->head;
 
-	return skb_copy_bits(skb, hlen, &ports, sizeof(ports)) ? 0 : ports;
+	memcpy(buffer, old, hlen);
+	memcpy(buffer->bytes + offset, from->head,
+	       min_t(size_t, len, hlen - offset));
+	return buffer;
 }
 
-/* The header as it would be: a part of it may be written. */
-static int divert_header_new(union divert_header *header, unsigned int hlen,
-			     struct iov_iter *from, size_t len, u32 offset)
+static bool divert_writable(struct sk_buff *skb, size_t len)
 {
-	size_t n;
-
-	if (offset >= hlen)
-		return 0;
-	n = min_t(size_t, len, hlen - offset);
-	return copy_from_iter_full(header->bytes + offset, n, from) ? n :
-								      -EFAULT;
+	if (likely(len <= skb_headlen(skb) && !skb_cloned(skb)))
+		return true;
+	return !skb_ensure_writable(skb, len);
 }
 
 /* Return: 0, or an error that leaves the packet unfit to go on. */
-static int divert_store(struct sk_buff *skb, const union divert_header *new,
-			unsigned int hlen, struct iov_iter *from, size_t len,
-			u32 offset, size_t done)
+static int divert_store(struct sk_buff *skb, const struct divert_bytes *from,
+			size_t len, u32 offset)
 {
-	if (skb_ensure_writable(skb, max_t(size_t, offset + len, hlen)))
-		return -ENOBUFS;
+	size_t have = min(len, from->have);
+	u8 *to = skb->data + offset;
 
-	memcpy(skb_network_header(skb), new, hlen);
-	if (len > done &&
-	    !copy_from_iter_full(skb->data + offset + done, len - done, from))
+	memcpy(to, from->head, have);
+	if (len > have &&
+	    !copy_from_iter_full(to + have, len - have, from->rest))
 		return -EFAULT;
-	return divert_checksums(skb, hlen);
+	return 0;
 }
 
-static int divert_patch_bytes(struct sk_buff *skb, struct iov_iter *from,
-			      size_t len, u32 offset,
-			      struct divert_change *change)
+/* What follows the IP header: ports, or something else that tells flows. */
+static u32 divert_ports(const struct sk_buff *skb, unsigned int hlen)
 {
-	union divert_header old, new;
+	if (skb_headlen(skb) < hlen + sizeof(u32))
+		return 0;
+	return get_unaligned((u32 *)(skb->data + hlen));
+}
+
+/* What drivers take a packet apart by must stay: where its headers begin and
+ * end. Tunnels' inner headers count as what comes before the transport header.
+ */
+static bool divert_segments_stay(const struct sk_buff *skb,
+				 const struct divert_bytes *from, size_t len,
+				 u32 offset, unsigned int hlen)
+{
+	unsigned int start = skb_checksum_start_offset(skb);
+	bool tcp = skb->csum_offset == offsetof(struct tcphdr, check);
+	unsigned int end = start + (tcp ? DIVERT_TCP_DOFF + 1 :
+					  sizeof(struct udphdr));
+	unsigned int at;
+
+	for (at = max(hlen, offset); at < min_t(size_t, end, offset + len);
+	     at++) {
+		u8 old, new;
+
+		if (at - offset >= from->have ||
+		    skb_copy_bits(skb, at, &old, 1))
+			return false;
+		new = from->head[at - offset];
+		if (at < start && old != new)
+			return false;
+		if (tcp && at == start + DIVERT_TCP_DOFF &&
+		    (old ^ new) & DIVERT_TCP_DOFF_MASK)
+			return false;
+		if (!tcp && old != new &&
+		    (at - start == offsetof(struct udphdr, len) ||
+		     at - start == offsetof(struct udphdr, len) + 1))
+			return false;
+	}
+	return true;
+}
+
+static int divert_patch_bytes(struct sk_buff *skb,
+			      const struct divert_bytes *from, size_t len,
+			      u32 offset, u8 *changes)
+{
+	const union divert_header *old, *new;
+	union divert_header buffer;
 	unsigned int hlen;
-	__be32 ports;
-	int done, err;
+	u32 ports;
+	int err;
 
-	hlen = ip_hdr(skb)->version == 6 ? sizeof(struct ipv6hdr) :
-					   ip_hdr(skb)->ihl * 4;
-	memcpy(&old, skb_network_header(skb), hlen);
-	memcpy(&new, &old, hlen);
-	done = divert_header_new(&new, hlen, from, len, offset);
-	if (done < 0)
-		return done;
-	if (!divert_header_valid(&old, &new))
+	old = (const union divert_header *)skb_network_header(skb);
+	hlen = old->v4.version == 6 ? sizeof(struct ipv6hdr) :
+				      old->v4.ihl * 4;
+	new = divert_header_new(old, hlen, from, len, offset, &buffer);
+	if (!divert_header_valid(skb, old, new))
 		return -EINVAL;
+	if (skb_is_gso(skb) &&
+	    !divert_segments_stay(skb, from, len, offset, hlen))
+		return -EINVAL;
+	*changes |= divert_header_changes(old, new);
 
-	divert_header_compare(&old, &new, change);
+	if (!divert_writable(skb, max_t(size_t, offset + len, hlen)))
+		return -ENOBUFS;
 	ports = divert_ports(skb, hlen);
-	err = divert_store(skb, &new, hlen, from, len, offset, done);
+	err = divert_store(skb, from, len, offset) ?:
+	      divert_checksums(skb, hlen);
 	if (err)
 		return err;
 
-	if (change->saddr || change->daddr ||
+	if (*changes & (DIVERT_CHANGE_SADDR | DIVERT_CHANGE_DADDR) ||
 	    divert_ports(skb, hlen) != ports)
 		skb_clear_hash(skb);
 	return 0;
@@ -248,8 +321,9 @@ static int divert_patch_bytes(struct sk_buff *skb, struct iov_iter *from,
  * @dn: namespace
  * @skb: packet, off its place
  * @from: the bytes
- * @len: their number; 0 if only the packet's mark has been changed
+ * @len: their number
  * @offset: where in the packet they go
+ * @mark: the packet's mark has been changed
  *
  * The IP header checksum is made right; the transport checksum only where it is
  * still to be completed. A packet whose addresses change is routed again on its
@@ -259,14 +333,17 @@ static int divert_patch_bytes(struct sk_buff *skb, struct iov_iter *from,
  * -EFAULT, -ENOBUFS, -EHOSTUNREACH: it cannot go on.
  */
 int divert_patch(struct divert_net *dn, struct sk_buff *skb,
-		 struct iov_iter *from, size_t len, u32 offset)
+		 const struct divert_bytes *from, size_t len, u32 offset,
+		 bool mark)
 {
-	struct divert_change change = { .mark = !len };
+	u8 changes = mark ? DIVERT_CHANGE_MARK : 0;
 	int err = 0;
 
 	if (offset > skb->len || len > skb->len - offset)
 		return -EINVAL;
 	if (len)
-		err = divert_patch_bytes(skb, from, len, offset, &change);
-	return err ?: divert_reroute(dn, skb, &change);
+		err = divert_patch_bytes(skb, from, len, offset, &changes);
+	if (err || likely(!changes))
+		return err;
+	return divert_reroute(dn, skb, changes);
 }

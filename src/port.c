@@ -2,10 +2,10 @@
 /*
  * The ports of a namespace, and who listens there.
  *
- * Ports are in an array of 65,536 sparse entries, three steps deep for any
- * number of bound ports: looking one up costs the same for one and for five
- * thousand. An entry is never changed: who joins or leaves makes a new one, and
- * hooks go on with the one they have found until their RCU section ends.
+ * Ports are in a table of two steps, 256 pages of 256 entries, made as they are
+ * needed: looking one up costs the same for one and for five thousand. An entry
+ * is never changed: who joins or leaves makes a new one, and hooks go on with
+ * the one they have found until their RCU section ends.
  *
  * Owners that share a port (SO_REUSEPORT) divide the flows: a flow's hash, the
  * same in both directions, chooses one of 256 slots, and each slot belongs to
@@ -33,13 +33,16 @@
 static bool divert_sock_listens(const struct sock *sk,
 				const struct nf_hook_state *state)
 {
-	const struct net_device *dev = state->hook == NF_INET_PRE_ROUTING ?
-				       state->in : state->out;
 	int bound = READ_ONCE(sk->sk_bound_dev_if);
+	const struct net_device *dev;
 
 	if (READ_ONCE(sk->sk_shutdown) & RCV_SHUTDOWN)
 		return false;
-	return !bound || bound == dev->ifindex ||
+	if (likely(!bound))
+		return true;
+
+	dev = state->hook == NF_INET_PRE_ROUTING ? state->in : state->out;
+	return bound == dev->ifindex ||
 	       bound == l3mdev_master_ifindex_rcu(dev);
 }
 
@@ -84,7 +87,11 @@ struct sock *divert_port_owner(const struct divert_port *port,
 {
 	unsigned int first, i;
 
-	first = port->owners > 1 ? divert_port_choose(port, skb) : 0;
+	if (likely(port->owners == 1))
+		return divert_sock_listens(port->sk[0], state) ? port->sk[0] :
+								 NULL;
+
+	first = port->owners ? divert_port_choose(port, skb) : 0;
 	for (i = 0; i < port->owners; i++) {
 		struct sock *sk = port->sk[(first + i) % port->owners];
 
@@ -115,12 +122,36 @@ struct sock *divert_port_watcher(const struct divert_port *port,
 	return NULL;
 }
 
-const struct divert_port *divert_port_lookup(struct divert_net *dn, u16 num)
+/* Changing: under divert_net.lock */
+
+static struct divert_port *divert_port_get(struct divert_net *dn, u16 num)
 {
-	return xa_load(&dn->ports, num);
+	const struct divert_ports *page;
+
+	page = rcu_dereference_protected(dn->ports[num >> 8],
+					 lockdep_is_held(&dn->lock));
+	return page ? rcu_dereference_protected(page->port[num & 0xff],
+						lockdep_is_held(&dn->lock)) :
+		      NULL;
 }
 
-/* Changing: under divert_net.lock */
+/* @port may be NULL. */
+static int divert_port_set(struct divert_net *dn, u16 num,
+			   struct divert_port *port)
+{
+	struct divert_ports *page;
+
+	page = rcu_dereference_protected(dn->ports[num >> 8],
+					 lockdep_is_held(&dn->lock));
+	if (!page) {
+		page = kzalloc(sizeof(*page), GFP_KERNEL_ACCOUNT);
+		if (!page)
+			return -ENOMEM;
+		rcu_assign_pointer(dn->ports[num >> 8], page);
+	}
+	rcu_assign_pointer(page->port[num & 0xff], port);
+	return 0;
+}
 
 static struct divert_port *divert_port_alloc(unsigned int owners,
 					     unsigned int watchers, gfp_t gfp)
@@ -231,7 +262,7 @@ static int divert_port_group(const struct divert_port *old, struct sock *sk)
 
 static int divert_port_join(struct divert_net *dn, struct sock *sk, u32 num)
 {
-	struct divert_port *old = xa_load(&dn->ports, num);
+	struct divert_port *old = divert_port_get(dn, num);
 	struct divert_port *port;
 	int err;
 
@@ -245,7 +276,7 @@ static int divert_port_join(struct divert_net *dn, struct sock *sk, u32 num)
 
 	err = divert_port_group(old, sk);
 	if (!err)
-		err = xa_err(xa_store(&dn->ports, num, port, GFP_KERNEL));
+		err = divert_port_set(dn, num, port);
 	if (err) {
 		kfree(port);
 		return err;
@@ -256,69 +287,54 @@ static int divert_port_join(struct divert_net *dn, struct sock *sk, u32 num)
 	return 0;
 }
 
-/* The highest and the lowest port that a mark can name under @conf. */
-static struct xa_limit divert_port_limits(const struct divert_conf *conf)
+/* The first port from @min to @max that nobody is on, or 0. */
+static u32 divert_port_free(struct divert_net *dn, u32 min, u32 max)
 {
-	u32 field_max = conf->port_mask >> __ffs(conf->port_mask);
+	u32 num;
 
-	return XA_LIMIT(max(conf->port_base + 1, conf->port_range[0]),
-			min3(conf->port_base + field_max - 1,
-			     conf->port_range[1], (u32)U16_MAX));
+	for (num = min; num <= max; num++)
+		if (!divert_port_get(dn, num))
+			return num;
+	return 0;
 }
 
-/* A port that nobody is on; it is reserved until somebody is. */
-static int divert_port_reserve(struct divert_net *dn, u32 *num)
+/* A port that nobody is on and a mark can name, or 0. */
+static u32 divert_port_pick(struct divert_net *dn)
 {
-	struct xa_limit all = divert_port_limits(&dn->conf);
-	struct xa_limit dynamic = all;
-	int err;
+	const struct divert_conf *conf = &dn->conf;
+	u32 field_max = conf->port_mask >> __ffs(conf->port_mask);
+	u32 min = max(conf->port_base + 1, conf->port_range[0]);
+	u32 max = min3(conf->port_base + field_max - 1, conf->port_range[1],
+		       (u32)U16_MAX);
 
-	if (all.min > all.max)
-		return -EADDRINUSE;
-
-	dynamic.min = max_t(u32, all.min, DIVERT_PORT_DYNAMIC);
-	if (dynamic.min <= dynamic.max) {
-		err = xa_alloc(&dn->ports, num, NULL, dynamic, GFP_KERNEL);
-		if (err != -EBUSY)
-			return err;
-	}
-
-	err = xa_alloc(&dn->ports, num, NULL, all, GFP_KERNEL);
-	return err == -EBUSY ? -EADDRINUSE : err;
+	return divert_port_free(dn, max_t(u32, min, DIVERT_PORT_DYNAMIC),
+				max) ?: divert_port_free(dn, min, max);
 }
 
 static int divert_port_take(struct divert_net *dn, struct sock *sk, u32 *num)
 {
-	bool any = !*num;
-	int err;
-
-	if (any) {
-		err = divert_port_reserve(dn, num);
-		if (err)
-			return err;
+	if (!*num) {
+		*num = divert_port_pick(dn);
+		if (!*num)
+			return -EADDRINUSE;
 	} else if (!divert_port_reachable(&dn->conf, *num)) {
 		return -EADDRNOTAVAIL;
 	}
-
-	err = divert_port_join(dn, sk, *num);
-	if (err && any)
-		xa_release(&dn->ports, *num);
-	return err;
+	return divert_port_join(dn, sk, *num);
 }
 
 static void divert_port_leave(struct divert_net *dn, struct sock *sk, u32 num)
 {
-	struct divert_port *old = xa_load(&dn->ports, num);
+	struct divert_port *old = divert_port_get(dn, num);
+	struct divert_port *port = NULL;
 
 	if (rcu_access_pointer(sk->sk_reuseport_cb))
 		reuseport_detach_sock(sk);
 
-	/* Replacing an entry takes no memory. */
 	if (old->owners + old->watchers > 1)
-		xa_store(&dn->ports, num, divert_port_without(old, sk),
-			 GFP_KERNEL);
-	else
-		xa_erase(&dn->ports, num);
+		port = divert_port_without(old, sk);
+	/* Its page is there: this takes no memory. */
+	divert_port_set(dn, num, port);
 	kfree_rcu(old, rcu);
 }
 
@@ -376,4 +392,12 @@ void divert_port_release(struct divert_net *dn, struct sock *sk)
 	divert_port_leave(dn, sk, ds->port);
 	mutex_unlock(&dn->lock);
 	WRITE_ONCE(ds->port, 0);
+}
+
+void divert_ports_exit(struct divert_net *dn)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(dn->ports); i++)
+		kfree(rcu_dereference_protected(dn->ports[i], true));
 }

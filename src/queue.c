@@ -15,26 +15,6 @@
 #include "divert.h"
 #include "trace.h"
 
-/**
- * divert_queue_room() - may this packet be queued?
- * @sk: socket
- * @skb: packet, or several in one
- *
- * Without the lock this is a guess: see divert_queue_append().
- */
-bool divert_queue_room(const struct sock *sk, const struct sk_buff *skb)
-{
-	const struct divert_sock *ds = divert_sk(sk);
-	u32 packets = READ_ONCE(ds->limits.packets);
-	u64 bytes = READ_ONCE(ds->limits.bytes);
-
-	if (atomic_read(&sk->sk_rmem_alloc) >= READ_ONCE(sk->sk_rcvbuf))
-		return false;
-	if (packets && READ_ONCE(ds->packets) >= packets)
-		return false;
-	return !bytes || READ_ONCE(ds->bytes) + skb->len <= bytes;
-}
-
 static void divert_queue_account(struct divert_sock *ds,
 				 const struct sk_buff *skb)
 {
@@ -125,6 +105,16 @@ static unsigned long divert_queue_age_of(const struct divert_sock *ds)
 	return msecs_to_jiffies(READ_ONCE(ds->limits.age));
 }
 
+/**
+ * divert_queue_age_start() - see to it that old packets go
+ * @ds: socket that has got one; under the queue's lock
+ */
+void divert_queue_age_start(struct divert_sock *ds)
+{
+	if (READ_ONCE(ds->limits.age) && !delayed_work_pending(&ds->age_work))
+		schedule_delayed_work(&ds->age_work, divert_queue_age_of(ds));
+}
+
 static void divert_queue_count(struct divert_net *dn, struct sock *sk,
 			       const struct sk_buff *skb, bool copy)
 {
@@ -143,7 +133,8 @@ static void divert_queue_count(struct divert_net *dn, struct sock *sk,
  * @skb: packet
  * @copy: it is a copy
  *
- * Of packets that come at the same time, as many as there is room for get it.
+ * With softirqs off. Of packets that come at the same time, as many as there is
+ * room for get it.
  *
  * Return: false if there is no room; else it is consumed, by the socket's policy
  * if that is being closed.
@@ -154,15 +145,15 @@ bool divert_queue_append(struct divert_net *dn, struct sock *sk,
 	struct sk_buff_head *queue = &sk->sk_receive_queue;
 	struct divert_sock *ds = divert_sk(sk);
 
-	spin_lock_bh(&queue->lock);
+	spin_lock(&queue->lock);
 	if (!divert_queue_room(sk, skb)) {
-		spin_unlock_bh(&queue->lock);
+		spin_unlock(&queue->lock);
 		return false;
 	}
 
 	divert_queue_count(dn, sk, skb, copy);
 	if (ds->closing) {
-		spin_unlock_bh(&queue->lock);
+		spin_unlock(&queue->lock);
 		divert_queue_dispose(dn, sk, skb, DIVERT_STAT_UNREAD);
 		return true;
 	}
@@ -171,9 +162,8 @@ bool divert_queue_append(struct divert_net *dn, struct sock *sk,
 	DIVERT_CB(skb)->queued = jiffies;
 	sock_skb_set_dropcount(sk, skb);
 	__skb_queue_tail(queue, skb);
-	if (READ_ONCE(ds->limits.age) && !delayed_work_pending(&ds->age_work))
-		schedule_delayed_work(&ds->age_work, divert_queue_age_of(ds));
-	spin_unlock_bh(&queue->lock);
+	divert_queue_age_start(ds);
+	spin_unlock(&queue->lock);
 
 	if (!sock_flag(sk, SOCK_DEAD))
 		sk->sk_data_ready(sk);
@@ -196,6 +186,9 @@ static struct sk_buff *divert_queue_peek(const struct sk_buff *skb)
 			kfree_skb(clone);
 			return NULL;
 		}
+		/* A clone holds nothing: its time is the one that is read. */
+		if (DIVERT_CB(skb)->extra->held)
+			clone->tstamp = extra->tstamp;
 	}
 	DIVERT_CB(clone)->extra = extra;
 	return clone;
@@ -212,7 +205,7 @@ static int divert_queue_take(struct sock *sk, int flags,
 
 	spin_lock_bh(&queue->lock);
 	while (n < read->max && (skb = skb_peek(queue))) {
-		size_t len = divert_record_len(sk, skb);
+		size_t len = divert_record_size(divert_read_len(sk, skb));
 
 		if ((n || !read->first) && len > read->room)
 			break;
@@ -274,19 +267,14 @@ void divert_read_init(struct divert_read *read, int max, size_t room)
 	read->room = room;
 }
 
-/**
- * divert_read_len() - how much of a packet its reader gets
- * @sk: socket
- * @skb: packet
- */
-size_t divert_read_len(const struct sock *sk, const struct sk_buff *skb)
+static void divert_read_free(struct sock *sk, struct sk_buff *skb)
 {
 	const struct divert_extra *extra = DIVERT_CB(skb)->extra;
-	u32 headers = READ_ONCE(divert_sk(sk)->hold.headers);
 
-	if (!extra || extra->keep != DIVERT_KEEP_HEADERS || !headers)
-		return skb->len;
-	return min(headers, skb->len);
+	if (extra && extra->id)
+		divert_kept_forget(sk, extra->id);
+	divert_extra_free(skb);
+	consume_skb(skb);
 }
 
 /**
@@ -299,16 +287,22 @@ size_t divert_read_len(const struct sock *sk, const struct sk_buff *skb)
 void divert_read_done(struct sock *sk, struct divert_read *read,
 		      struct sk_buff *skb, bool keep)
 {
-	struct divert_extra *extra = DIVERT_CB(skb)->extra;
-
-	if (keep && extra->id) {
+	if (keep && DIVERT_CB(skb)->extra->id)
 		__skb_queue_tail(&read->done, skb);
-		return;
-	}
-	if (extra && extra->id)
-		divert_kept_forget(sk, extra->id);
-	divert_extra_free(skb);
-	consume_skb(skb);
+	else
+		divert_read_free(sk, skb);
+}
+
+/**
+ * divert_read_undo() - packets have not come to their reader after all
+ * @sk: socket
+ * @read: the read they are part of
+ * @n: so many of those that were to be kept, from the last one on
+ */
+void divert_read_undo(struct sock *sk, struct divert_read *read, unsigned int n)
+{
+	while (n--)
+		divert_read_free(sk, __skb_dequeue_tail(&read->done));
 }
 
 /* Publishes what is to be kept, as much of it as can be. */
@@ -320,7 +314,7 @@ static u32 divert_read_publish(struct sock *sk, struct divert_read *read)
 	spin_lock_bh(&sk->sk_receive_queue.lock);
 	while ((skb = __skb_dequeue(&read->done))) {
 		n++;
-		if (!divert_kept_publish(divert_sk(sk), skb))
+		if (!divert_kept_publish(divert_sk(sk), skb, &read->evicted))
 			__skb_queue_tail(&read->evicted, skb);
 	}
 	spin_unlock_bh(&sk->sk_receive_queue.lock);

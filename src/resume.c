@@ -30,20 +30,9 @@
 
 #include "divert.h"
 
-struct divert_tag {
-	u32	secret;
-	u16	cookie;
-	u8	protocol;
-	u8	written:1;	/* by a divert socket, to be sent */
-	u8	output:1;	/* stage */
-};
-
 /* Behind what IP keeps there, before what segmentation writes (SKB_GSO_CB()):
  * NFQUEUE takes large packets apart.
  */
-#define DIVERT_TAG_OFFSET	24
-#define DIVERT_TAG_END		32
-
 static struct divert_tag *divert_tag(const struct sk_buff *skb)
 {
 	BUILD_BUG_ON(sizeof(struct inet_skb_parm) > DIVERT_TAG_OFFSET);
@@ -78,6 +67,7 @@ static struct metadata_dst *divert_tag_make(struct divert_net *dn, u16 cookie)
 /**
  * divert_tag_in() - mark a packet as written, to be received
  * @dn: namespace
+ * @sk: socket it was written to
  * @skb: packet without a dst
  * @cookie: rule to resume after
  *
@@ -85,14 +75,17 @@ static struct metadata_dst *divert_tag_make(struct divert_net *dn, u16 cookie)
  *
  * Return: 0 or -ENOBUFS.
  */
-int divert_tag_in(struct divert_net *dn, struct sk_buff *skb, u16 cookie)
+int divert_tag_in(struct divert_net *dn, struct sock *sk, struct sk_buff *skb,
+		  u16 cookie)
 {
-	struct metadata_dst *md = xa_load(&dn->tags, cookie);
+	struct metadata_dst *md = READ_ONCE(divert_sk(sk)->tag);
 
-	if (!md)
-		md = divert_tag_make(dn, cookie);
-	if (IS_ERR(md))
-		return PTR_ERR(md);
+	if (!md || md->u.port_info.port_id != cookie) {
+		md = xa_load(&dn->tags, cookie) ?: divert_tag_make(dn, cookie);
+		if (IS_ERR(md))
+			return PTR_ERR(md);
+		WRITE_ONCE(divert_sk(sk)->tag, md);
+	}
 
 	dst_hold(&md->dst);
 	skb_dst_set(skb, &md->dst);
@@ -145,12 +138,17 @@ static struct divert_tag *divert_tag_cb(const struct divert_net *dn,
 	return tag;
 }
 
-/* A VRF passes its packets through each hook twice: received ones as the
+/**
+ * divert_stage_ends() - is this the last hook of the packet's stage?
+ * @skb: packet at a hook
+ * @state: the hook
+ *
+ * A VRF passes its packets through each hook twice: received ones as the
  * enslaved device's and as its own, sent ones the other way about. The stage
  * is over after the second time.
  */
-static bool divert_stage_ends(const struct sk_buff *skb,
-			      const struct nf_hook_state *state)
+bool divert_stage_ends(const struct sk_buff *skb,
+		       const struct nf_hook_state *state)
 {
 	bool second = state->pf == NFPROTO_IPV6 ?
 		      IP6CB(skb)->flags & IP6SKB_L3SLAVE :
@@ -181,10 +179,7 @@ void divert_resume_read(const struct divert_net *dn, const struct sk_buff *skb,
 	const struct divert_tag *tag = divert_tag_cb(dn, skb, state);
 	const struct metadata_dst *md = divert_tag_dst(dn, skb);
 
-	*resume = (struct divert_resume){
-		.shown	= tag || md,
-		.last	= divert_stage_ends(skb, state),
-	};
+	*resume = (struct divert_resume){ .shown = tag || md };
 	if (md)
 		resume->cookie = md->u.port_info.port_id;
 	if (tag)
@@ -219,7 +214,7 @@ void divert_resume_advance(const struct divert_net *dn, struct sk_buff *skb,
  * @skb: packet at PRE_ROUTING; what it has in the place of a route goes
  * @state: the hook
  *
- * Called under RCU.
+ * Called under RCU, with softirqs off.
  */
 void divert_route_in(const struct divert_net *dn, struct sk_buff *skb,
 		     const struct nf_hook_state *state)
@@ -230,8 +225,7 @@ void divert_route_in(const struct divert_net *dn, struct sk_buff *skb,
 	if (state->pf != NFPROTO_IPV4)
 		return;
 	if (in->flags & IFF_LOOPBACK ||
-	    inet_addr_type_dev_table(dn->net, in, ip_hdr(skb)->saddr) ==
-	    RTN_LOCAL)
+	    divert_route_is_own(dn, in, ip_hdr(skb)->saddr))
 		divert_route_own(dn->net, skb, in);
 }
 

@@ -6,6 +6,7 @@
  * the packet when it was taken comes back with its address.
  */
 
+#include <linux/hash.h>
 #include <linux/inetdevice.h>
 #include <linux/netdevice.h>
 #include <net/inet_dscp.h>
@@ -191,6 +192,51 @@ int divert_route(struct net *net, struct sock *sk, struct sk_buff *skb,
 	rcu_read_unlock();
 
 	return err == -EINVAL ? divert_route_plain(net, sk, skb, to) : err;
+}
+
+/* What was found last of an address: routing tables are slow to say no. */
+struct divert_source {
+	u32	secret;	/* of the namespace, which nobody else has */
+	int	genid;	/* of its routes and addresses */
+	int	ifindex;
+	__be32	addr;
+	bool	own;
+};
+
+#define DIVERT_SOURCES_BITS	4
+
+static DEFINE_PER_CPU(struct divert_source,
+		      divert_sources[1 << DIVERT_SOURCES_BITS]);
+
+/**
+ * divert_route_is_own() - is a received packet's source an address of this host?
+ * @dn: namespace
+ * @in: receiving device
+ * @addr: the source
+ *
+ * Called under RCU, with softirqs off.
+ */
+bool divert_route_is_own(const struct divert_net *dn, struct net_device *in,
+			 __be32 addr)
+{
+	struct divert_source *source;
+	int genid = rt_genid_ipv4(dn->net);
+
+	source = this_cpu_ptr(divert_sources) +
+		 hash_32((__force u32)addr, DIVERT_SOURCES_BITS);
+	if (source->secret == dn->secret && source->genid == genid &&
+	    source->ifindex == in->ifindex && source->addr == addr)
+		return source->own;
+
+	*source = (struct divert_source){
+		.secret		= dn->secret,
+		.genid		= genid,
+		.ifindex	= in->ifindex,
+		.addr		= addr,
+		.own		= inet_addr_type_dev_table(dn->net, in, addr) ==
+				  RTN_LOCAL,
+	};
+	return source->own;
 }
 
 /**

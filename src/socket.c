@@ -188,6 +188,9 @@ static int divert_sendmsg(struct socket *sock, struct msghdr *msg, size_t len)
 		return divert_record_write(dn, sk, msg, len);
 
 	err = divert_send_one(dn, sk, msg, len);
+	/* Not every last message has a packet to end the batch with. */
+	if (err || !(msg->msg_flags & MSG_BATCH))
+		divert_batch_end(dn, sk);
 	if (err) {
 		divert_count(dn, sk, divert_stat_errno(err));
 		return err;
@@ -237,7 +240,11 @@ static int divert_recv_skb(struct sock *sk, struct sk_buff *skb,
 	size_t copied = min_t(size_t, len, wanted);
 	int err;
 
-	err = skb_copy_datagram_msg(skb, 0, msg, copied);
+	if (copied <= skb_headlen(skb))
+		err = copy_to_iter(skb->data, copied, &msg->msg_iter) ==
+		      copied ? 0 : -EFAULT;
+	else
+		err = skb_copy_datagram_msg(skb, 0, msg, copied);
 	if (err)
 		return err;
 

@@ -4,10 +4,16 @@
  * comes back, or a packet of its own.
  */
 
+#include <linux/uio.h>
 #include <net/ip.h>
 #include <net/ipv6.h>
 
 #include "divert.h"
+
+/* So much of what is written is looked at before it is put anywhere: headers,
+ * and what else is likely to come along.
+ */
+#define DIVERT_HEAD		128
 
 static bool divert_more(const struct msghdr *msg)
 {
@@ -63,22 +69,25 @@ static int divert_verdict_upto(struct divert_net *dn, struct sock *sk,
 			divert_queue_discard(dn, sk, skb,
 					     DIVERT_STAT_HELD_DROPPED);
 		else
-			divert_let_go(dn, sk, skb, false,
+			divert_let_go(dn, sk, skb,
+				      divert_verdict_rules(sk, to),
 				      more || !skb_queue_empty(&list));
 	}
 	return err;
 }
 
 static int divert_verdict_pass(struct divert_net *dn, struct sock *sk,
-			       struct sk_buff *skb, struct msghdr *msg,
-			       size_t len, const struct divert_dest *to)
+			       struct sk_buff *skb,
+			       const struct divert_bytes *from, size_t len,
+			       const struct divert_dest *to, bool more)
 {
 	u32 mark = skb->mark;
 	int err = 0;
 
 	divert_verdict_mark(dn, skb, to);
 	if (len || skb->mark != mark)
-		err = divert_patch(dn, skb, &msg->msg_iter, len, to->offset);
+		err = divert_patch(dn, skb, from, len, to->offset,
+				   skb->mark != mark);
 	if (err == -EINVAL) {
 		skb->mark = mark;
 		divert_keep_on(dn, sk, skb);
@@ -91,15 +100,24 @@ static int divert_verdict_pass(struct divert_net *dn, struct sock *sk,
 
 	if (to->cookie)
 		DIVERT_CB(skb)->cookie = to->cookie;
-	divert_let_go(dn, sk, skb, divert_verdict_rules(sk, to),
-		      divert_more(msg));
+	divert_let_go(dn, sk, skb, divert_verdict_rules(sk, to), more);
 	return 0;
 }
 
-/* A verdict on one packet, or on all up to one, which cannot be changed. */
-static int divert_verdict(struct divert_net *dn, struct sock *sk,
-			  struct msghdr *msg, size_t len,
-			  const struct divert_dest *to)
+/**
+ * divert_verdict() - one packet's verdict, or that of all up to one
+ * @dn: namespace
+ * @sk: socket that keeps it
+ * @from: what replaces a part of the packet
+ * @len: its length, 0 = nothing
+ * @to: which packet, and the verdict
+ * @more: others follow at once
+ *
+ * Return: 0 or an error of divert(7)'s list.
+ */
+int divert_verdict(struct divert_net *dn, struct sock *sk,
+		   const struct divert_bytes *from, size_t len,
+		   const struct divert_dest *to, bool more)
 {
 	struct sk_buff *skb;
 
@@ -107,7 +125,7 @@ static int divert_verdict(struct divert_net *dn, struct sock *sk,
 		return -EINVAL;
 	if (to->verdict & DIVERT_VERDICT_UPTO)
 		return to->verdict & DIVERT_VERDICT_RULES ? -EINVAL :
-		       divert_verdict_upto(dn, sk, to, divert_more(msg));
+		       divert_verdict_upto(dn, sk, to, more);
 
 	skb = divert_kept_take(sk, to);
 	if (IS_ERR(skb))
@@ -116,7 +134,7 @@ static int divert_verdict(struct divert_net *dn, struct sock *sk,
 		divert_queue_discard(dn, sk, skb, DIVERT_STAT_HELD_DROPPED);
 		return 0;
 	}
-	return divert_verdict_pass(dn, sk, skb, msg, len, to);
+	return divert_verdict_pass(dn, sk, skb, from, len, to, more);
 }
 
 /* In place */
@@ -154,20 +172,8 @@ static bool divert_same_header(const void *old, const void *new)
 	return old4->ihl == new4->ihl && old4->tot_len == new4->tot_len &&
 	       old4->id == new4->id && old4->frag_off == new4->frag_off &&
 	       old4->protocol == new4->protocol &&
-	       old4->saddr == new4->saddr && old4->daddr == new4->daddr;
-}
-
-/* The header that is about to be written; the writer's bytes are looked at, not
- * taken. Return: bytes of it that are there.
- */
-static size_t divert_peek_header(struct msghdr *msg, size_t len, u8 *header)
-{
-	size_t n = min_t(size_t, len, DIVERT_HEADER_MAX);
-
-	if (!copy_from_iter_full(header, n, &msg->msg_iter))
-		return 0;
-	iov_iter_revert(&msg->msg_iter, n);
-	return n;
+	       old4->saddr == new4->saddr && old4->daddr == new4->daddr &&
+	       !memcmp(old4 + 1, new4 + 1, old4->ihl * 4 - sizeof(*old4));
 }
 
 /* What comes in with a wrong checksum is for the IP layer to find; that has seen
@@ -181,36 +187,53 @@ static bool divert_sum_right(const struct sk_buff *skb, const void *header)
 	       iph->version != 4 || !ip_fast_csum(iph, iph->ihl);
 }
 
-static bool divert_is_copy_of(const struct sk_buff *skb, struct sock *sk,
-			      struct msghdr *msg, size_t len)
+/* Options of the socket say how packets are written: not as they came. */
+static bool divert_writes_otherwise(const struct sock *sk,
+				    const struct divert_dest *to)
 {
-	u8 header[DIVERT_HEADER_MAX] __aligned(8);
+	const struct divert_sock *ds = divert_sk(sk);
 
+	if (READ_ONCE(sk->sk_mark) || READ_ONCE(sk->sk_priority))
+		return true;
+	return !to->incoming &&
+	       (READ_ONCE(sk->sk_bound_dev_if) ||
+		sock_flag(sk, SOCK_LOCALROUTE) ||
+		rcu_access_pointer(inet_sk(sk)->inet_opt) ||
+		READ_ONCE(ds->mc_ttl) >= 0 || READ_ONCE(ds->mc_hops) >= 0);
+}
+
+static bool divert_is_copy_of(const struct sk_buff *skb, struct sock *sk,
+			      const struct msghdr *msg,
+			      const struct divert_bytes *from, size_t len)
+{
 	return DIVERT_CB(skb)->extra->keep == DIVERT_KEEP_COPY &&
 	       skb->len == len && divert_same_address(skb, sk->sk_family, msg) &&
-	       divert_peek_header(msg, len, header) &&
-	       divert_same_header(skb_network_header(skb), header) &&
-	       divert_sum_right(skb, header);
+	       divert_same_header(skb_network_header(skb), from->head) &&
+	       divert_sum_right(skb, from->head);
 }
 
 /* The copy of a kept packet comes back: to its old place. False if it is none:
  * it is to take the ordinary way.
  */
 static bool divert_in_place(struct divert_net *dn, struct sock *sk,
-			    struct msghdr *msg, size_t len,
+			    const struct msghdr *msg,
+			    const struct divert_bytes *from, size_t len,
 			    const struct divert_dest *to, int *err)
 {
-	struct sk_buff *skb = divert_kept_take(sk, to);
+	struct sk_buff *skb;
 	bool rules;
 
+	if (divert_writes_otherwise(sk, to))
+		return false;
+	skb = divert_kept_take(sk, to);
 	if (IS_ERR(skb))
 		return false;
-	if (!divert_is_copy_of(skb, sk, msg, len)) {
+	if (!divert_is_copy_of(skb, sk, msg, from, len)) {
 		divert_keep_on(dn, sk, skb);
 		return false;
 	}
 
-	*err = divert_patch(dn, skb, &msg->msg_iter, len, 0);
+	*err = divert_patch(dn, skb, from, len, 0, false);
 	if (*err) {
 		divert_queue_discard(dn, sk, skb, DIVERT_STAT_HELD_DROPPED);
 		return true;
@@ -222,6 +245,33 @@ static bool divert_in_place(struct divert_net *dn, struct sock *sk,
 	DIVERT_CB(skb)->cookie = to->cookie;
 	divert_let_go(dn, sk, skb, rules, divert_more(msg));
 	return true;
+}
+
+/* What is said of a kept packet. False: nothing, it is one of its own. */
+static bool divert_write_kept(struct divert_net *dn, struct sock *sk,
+			      struct msghdr *msg, size_t len,
+			      const struct divert_dest *to, int *err)
+{
+	bool verdict = to->verdict || READ_ONCE(divert_sk(sk)->hold.headers);
+	u8 head[DIVERT_HEAD] __aligned(8);
+	struct divert_bytes from = {
+		.head	= head,
+		.have	= min(len, sizeof(head)),
+		.rest	= &msg->msg_iter,
+	};
+
+	if (!copy_from_iter_full(head, from.have, &msg->msg_iter)) {
+		*err = -EFAULT;
+		return true;
+	}
+	if (verdict) {
+		*err = divert_verdict(dn, sk, &from, len, to, divert_more(msg));
+		return true;
+	}
+	if (divert_in_place(dn, sk, msg, &from, len, to, err))
+		return true;
+	iov_iter_revert(&msg->msg_iter, from.have);
+	return false;
 }
 
 /**
@@ -237,15 +287,13 @@ static bool divert_in_place(struct divert_net *dn, struct sock *sk,
 int divert_write(struct divert_net *dn, struct sock *sk, struct msghdr *msg,
 		 size_t len, const struct divert_dest *to)
 {
-	struct divert_sock *ds = divert_sk(sk);
+	const struct divert_sock *ds = divert_sk(sk);
 	int err;
 
-	if (to->verdict)
-		return divert_verdict(dn, sk, msg, len, to);
-	if (to->ticket && READ_ONCE(ds->hold.headers))
-		return divert_verdict(dn, sk, msg, len, to);
-	if (to->ticket && !to->marked && READ_ONCE(ds->in_place) &&
-	    divert_in_place(dn, sk, msg, len, to, &err))
-		return err;
+	if (to->verdict ||
+	    (to->ticket && (READ_ONCE(ds->hold.headers) ||
+			    (READ_ONCE(ds->in_place) && !to->marked))))
+		if (divert_write_kept(dn, sk, msg, len, to, &err))
+			return err;
 	return divert_inject(dn, sk, msg, len, to);
 }

@@ -101,7 +101,7 @@ static void serve_one(void)
 /* The one control message there may be: what checksums need. */
 union control {
 	struct cmsghdr	hdr;
-	uint8_t		room[CMSG_SPACE(sizeof(struct divert_info))];
+	uint8_t		room[CMSG_SPACE(sizeof(struct virtio_net_hdr))];
 };
 
 static struct {
@@ -115,7 +115,7 @@ static struct {
 static void batch_arm(unsigned int n)
 {
 	size_t room = hold ? HEADERS : HOP_PACKET_MAX;
-	size_t control = hold || gso ? sizeof(union control) : 0;
+	size_t control = gso ? sizeof(union control) : 0;
 	unsigned int i;
 
 	for (i = 0; i < n; i++) {
@@ -156,12 +156,9 @@ static void batch_send(unsigned int n)
 /* Does the kernel complete this one's checksum? */
 static bool batch_partial(unsigned int i)
 {
-	const void *data = CMSG_DATA(&batch.control[i].hdr);
-	const struct virtio_net_hdr *vnet = data;
-	const struct divert_info *info = data;
+	const struct virtio_net_hdr *vnet =
+		(const void *)CMSG_DATA(&batch.control[i].hdr);
 
-	if (hold)
-		return info->flags & DIVERT_INFO_CSUM_PARTIAL;
 	return gso && vnet->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM;
 }
 
@@ -184,14 +181,17 @@ static void answer_packet(unsigned int i)
 		batch_rewrite(i);
 }
 
-/* What has changed goes back; the address says of which packet. */
+/* What has changed goes back; the address says of which packet. A checksum that
+ * is still to be completed may be updated like any other: the kernel does not
+ * look at it.
+ */
 static void answer_held(unsigned int i)
 {
 	struct change change;
 	size_t end = 0;
 
 	if (opt.rewrite && packet_patch(batch.packet[i], batch.msg[i].msg_len,
-					batch_partial(i), &change))
+					false, &change))
 		end = change.offset + change.len;
 	batch.iov[i].iov_len = end;
 	batch.msg[i].msg_hdr.msg_controllen = 0;
@@ -346,8 +346,6 @@ int main(int argc, char **argv)
 		option_on(DIVERT_GSO);
 	if (records)
 		option_on(DIVERT_RECORDS);
-	else if (hold)
-		option_on(DIVERT_INFO);
 	divert_bind();
 	hop_ready();
 

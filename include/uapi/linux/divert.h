@@ -75,10 +75,13 @@
  * and sender. It has an id, in DIVERT_INFO, in a record, and in the address. A
  * write that names the id is a verdict: the bytes written, if any, replace as
  * many of the packet's first ones, and it goes on behind the hook where it was
- * taken. The length stays, and so must version, header length, protocol and what
- * the header says of lengths and fragments (else EINVAL, and the packet is kept).
- * The kernel makes the IP header checksum right; the transport checksum is up to
- * the writer unless DIVERT_INFO_CSUM_PARTIAL is set. What has to be longer or
+ * taken. The length stays, and so must version, header length, protocol, what the
+ * header says of lengths and fragments and, on the way out, IPv4 options; of a
+ * packet of several segments also where its transport header begins and ends
+ * (else EINVAL, and the packet is kept).
+ * The kernel makes the IP header checksum right. The transport checksum is up to
+ * the writer, unless DIVERT_INFO_CSUM_PARTIAL is set: then it is made when the
+ * packet leaves, and what the writer does to it does not matter. What has to be longer or
  * shorter is dropped by its id and written as a packet of its own.
  *
  * The id is named by a DIVERT_INFO control message with DIVERT_INFO_HELD in its
@@ -86,17 +89,26 @@
  * verdict or is too old gives ESTALE, one that was never given out ENOENT. When
  * there is no room for another packet, the oldest one is dropped or, where
  * DIVERT_LIMITS say old = pass, goes on; age and close count for kept packets,
- * too.
+ * too. A control message decides alone: without DIVERT_INFO_HELD, what is
+ * written is a packet of its own, whatever the address says; with it, its mark
+ * counts outside our bits, the rest does not.
+ *
+ * What is read without DIVERT_INFO_HELD is not kept: copies, of which there are
+ * just the first bytes, and what a VRF receives, which is read whole.
  *
  * With DIVERT_INPLACE, packets are read whole and as ever, but a packet is kept
  * until its copy comes back: if length, version, protocol, addresses and the
- * IPv4 id are still the same, its bytes go into the kept one. Everything else
- * is written as ever. In this mode, and with DIVERT_HOLD, the address is
+ * IPv4 id and options are still the same, its bytes go into the kept one.
+ * Everything else is written as ever, and so is all that is written by a socket
+ * with options that say how (SO_MARK, SO_PRIORITY; on the way out also
+ * SO_BINDTODEVICE, SO_DONTROUTE, IP_OPTIONS, multicast TTL).
+ * In this mode, and with DIVERT_HOLD, the address is
  *	struct sockaddr_in: sin_zero holds at most four bytes of name, filled up
  *				with zeros, "/", and the id
  *	struct sockaddr_in6: sin6_flowinfo or sin6_scope_id hold the id
  * and stays opaque; names longer than four bytes are given as "/" and ifindex.
- * A packet whose address has no room for the id is not kept by DIVERT_INPLACE.
+ * A packet whose address has no room for the id is not kept by DIVERT_INPLACE,
+ * nor are several segments in one, or more than 32 KiB in pieces.
  *
  * A divert socket can be told from a plain raw socket, which the same socket()
  * call yields while the module is not loaded, by
@@ -238,8 +250,9 @@ struct divert_hold {
 	 */
 	__u32	headers;
 	/** @packets: at most so many are kept that have been read, 1 to 65536,
-	 * rounded up to a power of two; 0 = 4096. Counts for DIVERT_INPLACE,
-	 * too. EINVAL if the socket keeps packets by another number already.
+	 * rounded up to a power of two; 0 = 4096: counted from the oldest that
+	 * is there to the newest. Counts for DIVERT_INPLACE, too. EINVAL if
+	 * the socket keeps packets by another number already.
 	 */
 	__u32	packets;
 	/** @flags: DIVERT_HOLD_RULES or 0 */
@@ -336,8 +349,8 @@ struct divert_stats {
 #define DIVERT_INFO_HELD	0x100 /* kept under id; write: a verdict on it */
 #define DIVERT_INFO_GSO		0x200 /* several segments in one */
 #define DIVERT_INFO_CSUM_PARTIAL 0x400 /* the transport checksum is completed on
-					* its way out, whatever is changed:
-					* leave it alone
+					* its way out, whatever is changed;
+					* what is written there does not count
 					*/
 
 /* With DIVERT_INFO_HELD, on writing only; none of them: the packet goes on. */
