@@ -491,4 +491,36 @@ TEST_F(whole, O3_tunnelled_is_read_in_segments)
 	EXPECT_FALSE(readable(self->fd));
 }
 
+/* A device that segments itself is not given a header that it cannot use: the
+ * packet is kept until one comes that will do.
+ */
+TEST_F(whole, O3_O7_kept_packet_gets_a_bad_header)
+{
+	struct divert_hold hold = { .size = sizeof(hold), .headers = 60 };
+	struct virtio_net_hdr vnet = header(&tcp4, 1000), read;
+	static const __u8 doff[] = { 0x00, 0x40, 0x50 };
+	struct sockaddr_in from;
+	int i;
+
+	offload_set("v0", true);
+	mark_port("prerouting", MARK(PORT, COOKIE));
+	ASSERT_EQ(0, errno_of(setsockopt(self->fd, SOL_DIVERT, DIVERT_HOLD,
+					 &hold, sizeof(hold))));
+	for (i = 0; i < ARRAY_LEN(doff); i++) {
+		make(&tcp4);
+		ASSERT_EQ(packet.len, write_whole(self->fd, &vnet, &self->in));
+		ASSERT_EQ(60, read_whole(self->fd, &read, &from));
+		got.data[32] = doff[i];
+		EXPECT_EQ(doff[i] == 0x50 ? 60 : -EINVAL,
+			  divert_write(self->fd, &got, &from));
+	}
+
+	do {
+		ASSERT_TRUE(wait_readable(self->wire));
+		wire.len = recv(self->wire, wire.data, sizeof(wire.data), 0);
+	} while (!wire_is(&tcp4));
+	EXPECT_EQ(0x50, wire.data[32]);
+	EXPECT_EQ(packet.len, wire.len);
+}
+
 TEST_HARNESS_MAIN

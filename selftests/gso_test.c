@@ -254,16 +254,15 @@ static int capture(const char *dev)
 	return fd;
 }
 
-/* A namespace's devices cannot do what can be left to them. */
-static void offload_off(const char *dev)
+void offload_set(const char *dev, bool on)
 {
-	struct ethtool_value value = { .cmd = ETHTOOL_STXCSUM };
+	struct ethtool_value value = { .cmd = ETHTOOL_STXCSUM, .data = on };
 	struct ifreq ifr = { .ifr_data = (void *)&value };
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
 	strcpy(ifr.ifr_name, dev);
 	if (ioctl(fd, SIOCETHTOOL, &ifr))
-		die("%s: checksums off", dev);
+		die("%s: checksums", dev);
 	close(fd);
 }
 
@@ -374,7 +373,7 @@ int topology(int mtu)
 	ns_new();
 	here = ns_open();
 	peer = veth_new();
-	offload_off("v0");
+	offload_set("v0", false);
 	ip_batch("link set v0 mtu %d\n"
 		 "address add fd00::1/64 dev v0 nodad\n"
 		 "link add d0 type dummy\n"

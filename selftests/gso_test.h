@@ -62,6 +62,8 @@ void mark_port(const char *hook, __u32 mark);
  * all that arrives at v1.
  */
 int topology(int mtu);
+/* Whether a device makes checksums and segments itself. */
+void offload_set(const char *dev, bool on);
 /* Says whether wire is of this shape. */
 bool wire_is(const struct shape *shape);
 /* All of a packet did arrive, unharmed, as so many packets, the longest of this
