@@ -162,6 +162,16 @@ adds_up()	# N: diverted/s of the port, in intervals of a second
 		END { exit !(sum > n / 3 && sum < n * 3) }' "$tmp/monitor" || { cat "$tmp/monitor"; return 1; }
 }
 
+shows()		# TEXT: on the screen
+{
+	wait_until 10 grep -qa -- "$1" "$tmp/screen" || { cat -v "$tmp/screen"; return 1; }
+}
+
+has_ended()	# PID
+{
+	! kill -0 "$1" 2>/dev/null
+}
+
 monitored()
 {
 	ctl add 100 divert 7000 icmp from any to any in >/dev/null
@@ -185,10 +195,10 @@ monitored()
 	exec 9<>"$tmp/keys"
 	spawn "$router" env TERM=xterm script -qec "$divertctl monitor -i 0.2" /dev/null \
 		<&9 >"$tmp/screen"
-	check "divertctl: the screen shows the port" wait_until 10 grep -qa 7000 "$tmp/screen"
-	check "divertctl: the screen shows the owner" wait_until 10 grep -qa divertd "$tmp/screen"
+	check "divertctl: the screen shows the port" shows 7000
+	check "divertctl: the screen shows the owner" shows divertd
 	echo q >&9
-	check "divertctl: q ends the screen" wait "$SPAWNED"
+	check "divertctl: q ends the screen" wait_until 10 has_ended "$SPAWNED"
 	exec 9>&-
 	rmmod divert_diag
 }

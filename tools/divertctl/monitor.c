@@ -195,23 +195,29 @@ static void draw_total(const struct sample *from, const struct sample *to)
 	printw("    q ends");
 }
 
+/* Columns left for the owner: a line that wraps would hide the next one. */
+static int owner_room(void)
+{
+	return COLS > 68 ? COLS - 68 : 0;
+}
+
 static void draw_socket(int y, const struct sample *from,
 			const struct sample *to, const struct socket *socket)
 {
 	struct rates rates = rates_socket(from, to, socket);
 
 	if (!socket->has_stats) {
-		mvprintw(y, 0, "%5u %8s %7s %12s %12s %12s %10s  %s",
+		mvprintw(y, 0, "%5u %7s %6s %11s %11s %9s %9s  %.*s",
 			 socket->port, "?", "?", "?", "?", "?", "?",
-			 owner_name(socket));
+			 owner_room(), owner_name(socket));
 		return;
 	}
 	if (rates.dropped > 0 || fill(socket) > 75)
 		attron(A_BOLD);
-	mvprintw(y, 0, "%5u %8" PRIu64 " %6d%% %12.1f %12.0f %12.1f %10.1f  %s",
+	mvprintw(y, 0, "%5u %7" PRIu64 " %5d%% %11.1f %11.0f %9.1f %9.1f  %.*s",
 		 socket->port, socket_waiting(socket), fill(socket),
 		 rates.diverted, rates.bytes, rates.read, rates.dropped,
-		 owner_name(socket));
+		 owner_room(), owner_name(socket));
 	attroff(A_BOLD);
 }
 
@@ -220,9 +226,9 @@ static void draw(const struct sample *from, const struct sample *to)
 	erase();
 	draw_total(from, to);
 	attron(A_REVERSE);
-	mvprintw(3, 0, "%5s %8s %7s %12s %12s %12s %10s  %s", "PORT", "WAITING",
-		 "MEMORY", "DIVERTED/S", "BYTES/S", "READ/S", "DROPPED/S",
-		 "OWNER");
+	mvprintw(3, 0, "%5s %7s %6s %11s %11s %9s %9s  %.*s", "PORT",
+		 "WAITING", "MEMORY", "DIVERTED/S", "BYTES/S", "READ/S",
+		 "DROPPED/S", owner_room(), "OWNER");
 	attroff(A_REVERSE);
 	for (size_t i = 0; i < to->sockets.n && 4 + (int)i < LINES; i++)
 		draw_socket(4 + i, from, to, &to->sockets.at[i]);
