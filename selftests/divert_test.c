@@ -44,6 +44,13 @@ static void device_up(const char *name)
 	close(fd);
 }
 
+int slowness(void)
+{
+	const char *value = getenv("SLOWNESS");
+
+	return value ? atoi(value) : 1;
+}
+
 void ns_new(void)
 {
 	if (unshare(CLONE_NEWNET))

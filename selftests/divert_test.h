@@ -35,8 +35,14 @@
 
 #define ARRAY_LEN(a)	((int)(sizeof(a) / sizeof((a)[0])))
 
+/* How much more time than usual the kernel needs. */
+int slowness(void);
+
 /* An expected packet may take this long, on a slow machine. */
-#define DEADLINE_MS	20000
+#define DEADLINE_MS	(20000 * slowness())
+
+/* For the harness: its limit for a test. */
+#define alarm(seconds)	alarm((seconds) * slowness())
 
 void __printf(1, 2) __noreturn die(const char *format, ...);
 

@@ -111,7 +111,7 @@ stop()		# PID: end a spawned process and wait until it has gone
 
 busywait()	# MILLISECONDS COMMAND...: until the command succeeds; fails when that never happens
 {
-	local deadline=$(($(_now) + $1))
+	local deadline=$(($(_now) + $1 * ${SLOWNESS:-1}))
 	shift
 	until "$@" >/dev/null 2>&1; do
 		if [ "$(_now)" -ge $deadline ]; then
