@@ -3,7 +3,7 @@
 # Proves that the examples in README, guide and manuals work as they stand: programs compile, rules
 # load, commands run, and the manuals have no faults in their form. Each block counts; one that cannot
 # be run here says why at its fence ("sh not-run: why"), or is output or a part of something.
-# TIMEOUT=300
+# TIMEOUT=600
 # shellcheck source=selftests/lib.sh
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 cd "$here/.."
