@@ -5,14 +5,17 @@
  * TIMEOUT=180
  */
 
+#include <linux/capability.h>
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <sys/fsuid.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #include "divert_test.h"
@@ -27,6 +30,8 @@ struct told {
 	__u32 skmem[SK_MEMINFO_VARS];
 	struct divert_stats stats;
 	int stats_len;
+	bool marked;
+	__u32 mark;
 };
 
 static struct told told[SOCKETS_MAX];
@@ -88,6 +93,10 @@ static void parse(struct told *t, struct nlmsghdr *nlh)
 			memcpy(t->skmem, RTA_DATA(attr),
 			       RTA_PAYLOAD(attr) < sizeof(t->skmem) ?
 			       RTA_PAYLOAD(attr) : sizeof(t->skmem));
+		if (attr->rta_type == INET_DIAG_MARK) {
+			t->marked = true;
+			memcpy(&t->mark, RTA_DATA(attr), sizeof(t->mark));
+		}
 		if (attr->rta_type == INET_DIAG_INFO) {
 			t->stats_len = RTA_PAYLOAD(attr);
 			memcpy(&t->stats, RTA_DATA(attr), sizeof(t->stats));
@@ -95,7 +104,7 @@ static void parse(struct told *t, struct nlmsghdr *nlh)
 	}
 }
 
-static void ask(int nl, int family, int flags,
+static void ask(int nl, int family, int flags, __u32 states,
 		const struct inet_diag_sockid *id)
 {
 	struct {
@@ -111,7 +120,7 @@ static void ask(int nl, int family, int flags,
 		.req.idiag_ext = 1 << (INET_DIAG_MEMINFO - 1) |
 				 1 << (INET_DIAG_SKMEMINFO - 1) |
 				 1 << (INET_DIAG_INFO - 1),
-		.req.idiag_states = ~0U,
+		.req.idiag_states = states,
 		.attr.rta_len = RTA_LENGTH(4),
 		.attr.rta_type = INET_DIAG_REQ_PROTOCOL,
 		.protocol = IPPROTO_DIVERT,
@@ -150,13 +159,13 @@ static int answers(int nl, bool dump)
 
 static int dump(int nl, int family)
 {
-	ask(nl, family, NLM_F_DUMP, NULL);
+	ask(nl, family, NLM_F_DUMP, ~0U, NULL);
 	return answers(nl, true);
 }
 
 static int look_up(int nl, const struct inet_diag_sockid *id)
 {
-	ask(nl, AF_INET, 0, id);
+	ask(nl, AF_INET, 0, ~0U, id);
 	return answers(nl, false);
 }
 
@@ -264,6 +273,80 @@ TEST_F(diag, L2_by_cookie)
 	EXPECT_EQ(id.idiag_cookie[1], told[0].msg.id.idiag_cookie[1]);
 	close(unbound);
 	EXPECT_EQ(-ENOENT, look_up(self->nl, &id));
+}
+
+TEST_F(diag, L2_dump_of_some)
+{
+	int second = divert_open(PORT + 1);
+	struct inet_diag_sockid id = { .idiag_sport = htons(PORT + 1) };
+
+	ask(self->nl, AF_INET, NLM_F_DUMP, ~0U, &id);
+	ASSERT_EQ(1, answers(self->nl, true));
+	EXPECT_TRUE(tells_of(&told[0], second));
+	/* None is connected. */
+	ask(self->nl, AF_INET, NLM_F_DUMP, 1 << 1, NULL);
+	EXPECT_EQ(0, answers(self->nl, true));
+}
+
+TEST_F(diag, L2_S2_of_the_other_family)
+{
+	struct sockaddr_in6 sin6 = {
+		.sin6_family = AF_INET6, .sin6_port = htons(PORT + 1),
+	};
+	int fd = socket(AF_INET6, SOCK_RAW, IPPROTO_DIVERT);
+	struct stat st;
+
+	if (get_int(fd, SOL_DIVERT, DIVERT_VERSION) < 0)
+		SKIP(return, "no IPv6 here");
+	ASSERT_EQ(0, bind(fd, (struct sockaddr *)&sin6, sizeof(sin6)));
+	ASSERT_EQ(1, dump(self->nl, AF_INET6));
+	ASSERT_EQ(0, fstat(fd, &st));
+	EXPECT_EQ(AF_INET6, told[0].msg.idiag_family);
+	EXPECT_EQ(htons(PORT + 1), told[0].msg.id.idiag_sport);
+	EXPECT_EQ(st.st_ino, told[0].msg.idiag_inode);
+	ASSERT_EQ(1, dump(self->nl, AF_INET));
+	EXPECT_TRUE(tells_of(&told[0], self->loop.fd));
+}
+
+TEST_F(diag, L2_user)
+{
+	struct inet_diag_sockid id;
+
+	setfsuid(1234);
+	id = id_of(divert_socket());
+	setfsuid(0);
+	ASSERT_EQ(1, look_up(self->nl, &id));
+	EXPECT_EQ(1234U, told[0].msg.idiag_uid);
+}
+
+/* Whether those who ask are told the mark: 1 by a dump, 2 by a look-up. */
+static int marks_told(__u64 caps)
+{
+	pid_t pid = fork();
+	int nl, status;
+
+	if (pid) {
+		waitpid(pid, &status, 0);
+		return WEXITSTATUS(status);
+	}
+
+	caps_keep(caps);
+	nl = socket(AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG);
+	if (dump(nl, AF_INET) != 1)
+		_exit(100);
+	status = told[0].marked && told[0].mark == 0x1234;
+	if (look_up_port(nl, PORT) != 1)
+		_exit(101);
+	status |= (told[0].marked && told[0].mark == 0x1234) << 1;
+	_exit(status);
+}
+
+TEST_F(diag, L2_mark_for_the_privileged)
+{
+	ASSERT_EQ(0, set_int(self->loop.fd, SOL_SOCKET, SO_MARK, 0x1234));
+	EXPECT_EQ(3, marks_told(CAP_BIT(CAP_NET_ADMIN)));
+	EXPECT_EQ(0, marks_told(CAP_BIT(CAP_NET_RAW)));
+	ASSERT_EQ(0, set_int(self->loop.fd, SOL_SOCKET, SO_MARK, 0));
 }
 
 TEST_F(diag, L2_memory)
@@ -423,6 +506,64 @@ TEST_F(diag, L3_O6_books_balance)
 		  total(&none, "read") + total(&none, "unread") +
 		  total(&none, "expired") + total(&none, "released"));
 	loop_send(&self->loop, LOOP_WAITING);
+}
+
+/* Writes that are refused, one for each counter. */
+TEST_F(diag, L3_O6_every_refusal)
+{
+	struct sockaddr_in nowhere = divert_address("192.0.2.1", 0, "");
+	struct sockaddr_in down = divert_address("192.0.2.1", 0, "d1");
+	static struct packet right, wrong;
+	struct counters none, before;
+	int fd[2] = { self->loop.fd, divert_socket() };
+
+	ip_batch("link add d1 type dummy\n");
+	packet_make(&right, LOOP, LOOP, 10);
+	counters_read(&before);
+
+	wrong = right;
+	wrong.len = 27;
+	EXPECT_EQ(-EINVAL, divert_write(fd[1], &wrong, NULL));
+	EXPECT_EQ(1, counted(&before, "einval"));
+	wrong = right;
+	wrong.ip.version = 5;
+	EXPECT_EQ(-EAFNOSUPPORT, divert_write(fd[1], &wrong, NULL));
+	EXPECT_EQ(1, counted(&before, "eafnosupport"));
+	EXPECT_EQ(-EADDRNOTAVAIL, divert_write(fd[1], &right, &nowhere));
+	EXPECT_EQ(1, counted(&before, "eaddrnotavail"));
+	wrong = right;
+	wrong.len = 65536;
+	EXPECT_EQ(-EMSGSIZE, divert_write(fd[1], &wrong, NULL));
+	EXPECT_EQ(1, counted(&before, "emsgsize"));
+	EXPECT_EQ(-ENETDOWN, divert_write(fd[1], &right, &down));
+	EXPECT_EQ(1, counted(&before, "enetdown"));
+	packet_make(&wrong, LOOP, "192.0.2.1", 10);
+	EXPECT_EQ(-ENETUNREACH, divert_write(fd[1], &wrong, NULL));
+	EXPECT_EQ(1, counted(&before, "eunreach"));
+	nft_load("table ip t {\n"
+		 " chain o {\n"
+		 "  type filter hook output priority 0;\n"
+		 "  udp dport 5000 drop\n"
+		 " }\n"
+		 "}\n");
+	EXPECT_EQ(-EACCES, divert_write(fd[1], &right, NULL));
+	EXPECT_EQ(1, counted(&before, "eacces"));
+	nft_load("flush ruleset\n");
+
+	EXPECT_EQ(-EFAULT, errno_of(send(fd[1], (void *)8, 100, 0)));
+	EXPECT_EQ(1, counted(&before, "eother"));
+	EXPECT_EQ(-EOPNOTSUPP, errno_of(send(fd[1], right.data, right.len,
+					     MSG_OOB)));
+	EXPECT_EQ(2, counted(&before, "eother"));
+	shutdown(fd[1], SHUT_WR);
+	EXPECT_EQ(-EPIPE, errno_of(send(fd[1], right.data, right.len,
+					MSG_NOSIGNAL)));
+	EXPECT_EQ(3, counted(&before, "eother"));
+
+	counters_read(&none);
+	EXPECT_EQ(0, members_off(&none, fd, ARRAY_LEN(fd)));
+	EXPECT_EQ(0, counted(&before, "inject_in"));
+	EXPECT_EQ(0, counted(&before, "inject_out"));
 }
 
 TEST_HARNESS_MAIN

@@ -177,17 +177,16 @@ static int divert_sendmsg(struct socket *sock, struct msghdr *msg, size_t len)
 {
 	struct divert_net *dn = divert_pernet(sock_net(sock->sk));
 	struct sock *sk = sock->sk;
-	int err;
+	int err = 0;
 
 	if (msg->msg_flags & MSG_OOB)
-		return -EOPNOTSUPP;
-	if (READ_ONCE(sk->sk_shutdown) & SEND_SHUTDOWN)
-		return -EPIPE;
-
-	if (READ_ONCE(divert_sk(sk)->records))
+		err = -EOPNOTSUPP;
+	else if (READ_ONCE(sk->sk_shutdown) & SEND_SHUTDOWN)
+		err = -EPIPE;
+	else if (READ_ONCE(divert_sk(sk)->records))
 		return divert_record_write(dn, sk, msg, len);
 
-	err = divert_send_one(dn, sk, msg, len);
+	err = err ?: divert_send_one(dn, sk, msg, len);
 	/* Not every last message has a packet to end the batch with. */
 	if (err || !(msg->msg_flags & MSG_BATCH))
 		divert_batch_end(dn, sk);
