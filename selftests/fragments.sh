@@ -99,6 +99,7 @@ tracked()
 before_use()
 {
 	watch "$router" fragments prerouting -101 "$is_fragment"
+	in_ns "$router" sysctl -qw net.divert.defrag=1
 
 	check "D6 without a divert socket large pings are answered" \
 		pings 1 "$client" "$server_at" -s 4000
@@ -128,12 +129,27 @@ both_directions()
 	check "D6 both directions: the replies are valid" has_total reply badip=0 badl4=0 errors=0
 }
 
+# Copies are taken where fragments have been reassembled.
+copied()
+{
+	divert_rule "$router" prerouting 7000 100 "$icmp" type echo-request
+	watch "$server" fragments prerouting -450 "$is_fragment"
+	divertd_start w "$router" 7000 -T -C
+
+	check "D6 T1 copied: large pings are answered" pings 3 "$client" "$server_at" -s 4000
+	check "D6 T1 copied: each copy is whole" has_seen 3 w "len=$whole_length .*frag=whole"
+	check "D6 T1 copied: they leave as fragments" has_watched 9 "$server" fragments
+	divertd_stop w
+	check "D6 T1 copied: the copies are valid" has_total w badip=0 badl4=0
+}
+
 all()
 {
 	use_lengths
 	run whole prerouting in
 	run whole postrouting out
 	run both_directions
+	run copied
 	run single
 	run single_turned
 	run tracked

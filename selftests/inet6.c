@@ -2,11 +2,12 @@
 /*
  * IPv6: sockets with its addresses, and its packets written to them.
  *
- * TIMEOUT=120
+ * TIMEOUT=240
  */
 
 #include <linux/capability.h>
 #include <stdio.h>
+#include <sys/fsuid.h>
 
 #include "inet6_test.h"
 #include "kselftest_harness.h"
@@ -200,6 +201,7 @@ TEST_F(inet6, V6_2_R4_C1_incoming)
 	EXPECT_EQ(10, udp_receive(self->rx, got.data, 100));
 	EXPECT_FALSE(readable(self->fd));
 	EXPECT_EQ(1, counted(&self->before, "inject_in"));
+	EXPECT_EQ(1, counted(&self->before, "resumed"));
 }
 
 TEST_F(inet6, V6_1_R4_incoming_v4)
@@ -412,6 +414,144 @@ TEST_F(inet6, V6_2_W5_errors)
 	EXPECT_EQ(-EACCES, write6(self->fd, &packet, NULL));
 	EXPECT_EQ(1, counted(&self->before, "eunreach"));
 	EXPECT_EQ(1, counted(&self->before, "eacces"));
+}
+
+/* Routing */
+
+/* Only what makes the packet special has a way. */
+TEST_F_TIMEOUT(inet6, V6_2_W2_policy_routes, 100)
+{
+	static const char * const rules[] = {
+		"from fd00::1/128", "to fd09::2/128", "tos 0x10",
+		"ipproto udp", "sport 4000", "dport 5000", "uidrange 77-77",
+		"fwmark 0x77",
+	};
+	int peer = peer_divert(self->peer), fd, i;
+
+	ip_batch("route add blackhole fd09::/64\n"
+		 "route add fd09::/64 via fd00::2 table 5\n");
+	setfsuid(77);
+	fd = divert6_socket();
+	setfsuid(0);
+	EXPECT_EQ(0, set_int(fd, SOL_SOCKET, SO_MARK, 0x77));
+	make6("fd00::1", "fd09::2", 10);
+	header6(&packet)->ip6_flow = htonl(6U << 28 | 0x10 << 20);
+	for (i = 0; i < ARRAY_LEN(rules); i++) {
+		EXPECT_GT(0, write6(fd, &packet, NULL));
+		policy6("add", rules[i]);
+		EXPECT_EQ(packet.len, write6(fd, &packet, NULL)) {
+			TH_LOG("%s", rules[i]);
+		}
+		EXPECT_EQ(packet.len, read6(peer, &got)) {
+			TH_LOG("%s", rules[i]);
+		}
+		policy6("del", rules[i]);
+	}
+}
+
+/* The destination does not say on which link it is. */
+TEST_F(inet6, V6_2_W9_link_local)
+{
+	struct sockaddr_in6 to = address6("fe80::2", UDP_PORT);
+	int here = ns_open(), tx = udp6_open(0);
+
+	ns_enter(self->peer);
+	ip_batch("address add fe80::2/64 dev v1 nodad\n");
+	ns_enter(here);
+	ip_batch("address add fe80::1/64 dev v0 nodad\n"
+		 "link add d1 type dummy\n"
+		 "link set d1 up\n"
+		 "route add fe80::/64 dev d1 metric 1\n");
+	mark_udp("output");
+	to.sin6_scope_id = ifindex_of("v0");
+	ASSERT_EQ(1, sendto(tx, "x", 1, 0, (struct sockaddr *)&to,
+			    sizeof(to)));
+	ASSERT_EQ(SIZE6 + 1, read6(self->fd, &packet));
+	EXPECT_EQ(packet.len, write6(self->fd, &packet, &from));
+	EXPECT_EQ(1, udp_receive(self->peer_rx, got.data, 100));
+}
+
+/* Multicast: options of the socket */
+
+static void multicast_by(int fd, const char *device)
+{
+	if (set_int(fd, SOL_IPV6, IPV6_MULTICAST_IF, ifindex_of(device)))
+		die("IPV6_MULTICAST_IF");
+}
+
+TEST_F(inet6, V6_2_S7_multicast_if)
+{
+	int peer = peer_divert(self->peer);
+
+	ip_batch("link add d1 type dummy\n"
+		 "link set d1 up\n");
+	multicast_by(self->fd, "d1");
+	make6("fd00::1", "ff05::77", 10);
+	EXPECT_EQ(packet.len, write6(self->fd, &packet, NULL));
+	multicast_by(self->fd, "v0");
+	make6("fd00::1", "ff05::77", 11);
+	EXPECT_EQ(packet.len, write6(self->fd, &packet, NULL));
+	EXPECT_EQ(SIZE6 + 11, read6(peer, &got));
+	EXPECT_FALSE(readable(peer));
+	/* Others go their own way. */
+	multicast_by(self->fd, "d1");
+	make6("fd00::1", "fd00::2", 12);
+	EXPECT_EQ(packet.len, write6(self->fd, &packet, NULL));
+	EXPECT_EQ(SIZE6 + 12, read6(peer, &got));
+}
+
+TEST_F(inet6, V6_2_S7_multicast_hops)
+{
+	static const struct {
+		const char *to;
+		int option;
+		int hops;
+	} tests[] = {
+		{ "ff05::77", 9, 9 },
+		{ "fd00::2", 9, 64 },
+		{ "ff05::77", -1, 64 },
+	};
+	int peer = peer_divert(self->peer), i;
+
+	multicast_by(self->fd, "v0");
+	for (i = 0; i < ARRAY_LEN(tests); i++) {
+		EXPECT_EQ(0, set_int(self->fd, SOL_IPV6, IPV6_MULTICAST_HOPS,
+				     tests[i].option));
+		make6("fd00::1", tests[i].to, 10);
+		EXPECT_EQ(packet.len, write6(self->fd, &packet, NULL));
+		ASSERT_EQ(packet.len, read6(peer, &got));
+		EXPECT_EQ(tests[i].hops, header6(&got)->ip6_hlim) {
+			TH_LOG("%d", i);
+		}
+	}
+}
+
+TEST_F(inet6, V6_2_S7_multicast_loop)
+{
+	int fd4 = divert_socket();
+	struct ipv6_mreq group = {
+		.ipv6mr_interface = ifindex_of("v0"),
+	};
+
+	inet_pton(AF_INET6, "ff05::77", &group.ipv6mr_multiaddr);
+	ASSERT_EQ(0, setsockopt(self->rx, SOL_IPV6, IPV6_ADD_MEMBERSHIP, &group,
+				sizeof(group)));
+	multicast_by(self->fd, "v0");
+	make6("fd00::1", "ff05::77", 10);
+	EXPECT_EQ(packet.len, write6(self->fd, &packet, NULL));
+	EXPECT_EQ(10, udp_receive(self->rx, got.data, 100));
+	EXPECT_EQ(0, set_int(self->fd, SOL_IPV6, IPV6_MULTICAST_LOOP, 0));
+	EXPECT_EQ(packet.len, write6(self->fd, &packet, NULL));
+
+	/* What counts is the option of the socket's own family. */
+	EXPECT_EQ(0, errno_of(setsockopt(fd4, SOL_SOCKET, SO_BINDTODEVICE,
+					 "v0", 2)));
+	make6("fd00::1", "ff05::77", 11);
+	EXPECT_EQ(packet.len, write6(fd4, &packet, NULL));
+	EXPECT_EQ(11, udp_receive(self->rx, got.data, 100));
+	EXPECT_EQ(0, set_int(fd4, SOL_IP, IP_MULTICAST_LOOP, 0));
+	EXPECT_EQ(packet.len, write6(fd4, &packet, NULL));
+	EXPECT_EQ(4, counted(&self->before, "inject_out"));
 }
 
 TEST_HARNESS_MAIN

@@ -109,6 +109,65 @@ TEST_F(stack6, V6_2_D10_filter)
 	EXPECT_FALSE(readable(self->fd));
 }
 
+TEST_F(stack6, V6_2_D10_rejected_at_each_hook)
+{
+	static const char * const hooks[] = {
+		"prerouting", "output", "postrouting",
+	};
+	struct sock_filter code[] = { BPF_STMT(BPF_RET | BPF_K, 0) };
+	struct sock_fprog program = { ARRAY_LEN(code), code };
+	int tx = udp6_open(0), i;
+
+	ASSERT_EQ(0, setsockopt(self->fd, SOL_SOCKET, SO_ATTACH_FILTER,
+				&program, sizeof(program)));
+	for (i = 0; i < ARRAY_LEN(hooks); i++) {
+		nft_load("flush ruleset\n");
+		mark_udp(hooks[i]);
+		udp6_send(tx, "::1", 10 + i);
+		EXPECT_EQ(10 + i, udp_receive(self->rx, got.data, 100));
+		EXPECT_EQ(i + 1, counted(&self->before, "passed"));
+	}
+}
+
+/* Extension headers */
+
+/* packet with 8 bytes of destination options. */
+static void make6_extended(const char *saddr, const char *daddr, int payload)
+{
+	struct ip6_hdr *ip6 = header6(&packet);
+	static const __u8 options[8] = { IPPROTO_UDP, 0, 1, 4 };
+
+	make6(saddr, daddr, payload);
+	memmove(packet.data + HEADER6 + 8, packet.data + HEADER6,
+		packet.len - HEADER6);
+	memcpy(packet.data + HEADER6, options, 8);
+	packet.len += 8;
+	ip6->ip6_plen = htons(packet.len - HEADER6);
+	ip6->ip6_nxt = IPPROTO_DSTOPTS;
+}
+
+TEST_F(stack6, V6_2_D4_extension_headers_are_kept)
+{
+	struct sockaddr_in6 to = address6("fd00::1", 0);
+
+	mark_udp("prerouting");
+	mark_udp("output");
+	make6_extended("fd00::2", "fd00::1", 10);
+	EXPECT_EQ(packet.len, write6(self->fd, &packet, &to));
+	ASSERT_EQ(packet.len, read6(self->fd, &got));
+	EXPECT_TRUE(packet_equal(&packet, &got));
+	EXPECT_EQ(packet.len, write6(self->fd, &got, &from));
+	EXPECT_EQ(10, udp_receive(self->rx, got.data, 100));
+
+	make6_extended("fd00::1", "fd00::2", 11);
+	EXPECT_EQ(packet.len, write6(self->fd, &packet, NULL));
+	ASSERT_EQ(packet.len, read6(self->fd, &got));
+	EXPECT_TRUE(packet_equal(&packet, &got));
+	EXPECT_EQ(packet.len, write6(self->fd, &got, &from));
+	EXPECT_EQ(11, udp_receive(self->peer_rx, got.data, 100));
+	EXPECT_FALSE(readable(self->fd));
+}
+
 /* Information */
 
 union info_control {
@@ -190,6 +249,53 @@ TEST_F(stack6, V6_2_R5_W8_locally_made)
 	EXPECT_EQ(10, udp_receive(self->peer_rx, got.data, 100));
 }
 
+TEST_F(stack6, V6_2_W8_mark_and_way_out)
+{
+	struct divert_info info = {
+		.size = sizeof(info), .hook = DIVERT_HOOK_LOCAL_OUT,
+	};
+
+	ip_batch("link add d1 type dummy\n"
+		 "link set d1 up\n"
+		 "route add blackhole fd09::/64\n"
+		 "route add fd00::/64 dev v0 table 5\n"
+		 "route add fd09::/64 via fd00::2 dev v0 table 5\n"
+		 "route add fd00::2/128 dev d1 metric 1\n");
+	policy6("add", "fwmark 0x77");
+	make6("fd00::1", "fd00::2", 10);
+	info.mark = 0x77;
+	EXPECT_EQ(0, write_info(self->fd, &info));
+	EXPECT_EQ(10, udp_receive(self->peer_rx, got.data, 100));
+	/* The main table's way. */
+	info.mark = 0;
+	EXPECT_EQ(0, write_info(self->fd, &info));
+	make6("fd00::1", "fd00::2", 11);
+	info.flags = DIVERT_INFO_OIF;
+	info.oif = ifindex_of("v0");
+	EXPECT_EQ(0, write_info(self->fd, &info));
+	EXPECT_EQ(11, udp_receive(self->peer_rx, got.data, 100));
+	EXPECT_EQ(3, counted_only(&self->before, "inject_out"));
+}
+
+TEST_F(stack6, V6_2_W8_interface_and_cookie)
+{
+	struct divert_info info = {
+		.size = sizeof(info), .hook = DIVERT_HOOK_PRE_ROUTING,
+		.iif = ifindex_of("v0"), .cookie = COOKIE,
+	};
+
+	mark_udp("prerouting");
+	make6("fd00::2", "fd00::1", 10);
+	EXPECT_EQ(0, write_info(self->fd, &info));
+	EXPECT_EQ(10, udp_receive(self->rx, got.data, 100));
+	EXPECT_FALSE(readable(self->fd));
+	info.cookie = COOKIE - 1;
+	EXPECT_EQ(0, write_info(self->fd, &info));
+	EXPECT_EQ(SIZE6 + 10, read6(self->fd, &got));
+	info.iif = 9999;
+	EXPECT_EQ(-EADDRNOTAVAIL, write_info(self->fd, &info));
+}
+
 /* Fan-out */
 
 /* Which of the four has one packet; -1 if it is not exactly one. */
@@ -251,6 +357,35 @@ TEST_F(stack6, V6_2_B4_both_directions_meet)
 	}
 	for (i = 0; i < 4; i++)
 		EXPECT_LT(0, flows[i]);
+}
+
+/* Sockets of both families share a port, and packets of both. */
+TEST_F(stack6, V6_1_B4_members_of_both_families)
+{
+	int member[4], taken[2] = { }, i, flow, taker;
+
+	close(self->fd);
+	for (i = 0; i < 4; i++) {
+		member[i] = i % 2 ? divert6_socket() : divert_socket();
+		ASSERT_EQ(0, set_int(member[i], SOL_SOCKET, SO_REUSEPORT, 1));
+		ASSERT_EQ(0, i % 2 ? bind6(member[i], PORT) :
+				     divert_bind(member[i], PORT));
+	}
+	mark_udp("output");
+	for (i = 0; i < 64; i++) {
+		flow = udp6_open(0);
+		udp6_send(flow, i % 2 ? "::1" : "::ffff:127.0.0.1", 1);
+		for (taker = 0; taker < 4 && !readable(member[taker]); taker++)
+			;
+		ASSERT_GT(4, taker);
+		EXPECT_EQ(i % 2 ? SIZE6 + 1 : 29,
+			  recv(member[taker], got.data, 100, MSG_DONTWAIT));
+		taken[taker % 2]++;
+		close(flow);
+	}
+	EXPECT_EQ(64, counted(&self->before, "diverted"));
+	EXPECT_LT(0, taken[0]);
+	EXPECT_LT(0, taken[1]);
 }
 
 TEST_HARNESS_MAIN

@@ -111,6 +111,28 @@ int write6(int fd, const struct packet *packet, const struct sockaddr_in6 *to)
 	return len < 0 ? -errno : len;
 }
 
+int peer_divert(int peer)
+{
+	int here = ns_open(), fd;
+
+	ns_enter(peer);
+	fd = divert6_open(PORT);
+	mark_udp("prerouting");
+	ns_enter(here);
+	close(here);
+	return fd;
+}
+
+void policy6(const char *action, const char *rule)
+{
+	char command[128];
+
+	snprintf(command, sizeof(command), "ip -6 rule %s %s table 5", action,
+		 rule);
+	if (system(command))
+		die("%s", command);
+}
+
 void peer_sends(int peer, const char *to, int payload)
 {
 	int here = ns_open(), fd;

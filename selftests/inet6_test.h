@@ -28,12 +28,16 @@ extern struct sockaddr_in6 from;
 int link6_new(void);
 /* A socket there that gets what comes to UDP_PORT. */
 int peer_receiver(int peer);
+/* A divert socket there that reads it instead. */
+int peer_divert(int peer);
 /* From the peer to an address, of either family, of this host. */
 void peer_sends(int peer, const char *to, int payload);
 
 struct sockaddr_in6 address6(const char *address, int port);
 int udp6_open(int port);
 void udp6_send(int fd, const char *address, int payload);
+/* "add" or "del" a rule that leads to table 5. */
+void policy6(const char *action, const char *rule);
 /* Mark UDP to UDP_PORT, of both families, in a chain. */
 void mark_udp(const char *hook);
 

@@ -6,9 +6,12 @@
  * TIMEOUT=240
  */
 
+#include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <sys/fsuid.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "divert_test.h"
 #include "kselftest_harness.h"
@@ -306,6 +309,96 @@ TEST_F(info, R5_forwarded)
 	EXPECT_EQ((__u32)ifindex_of("v0"), info.iif);
 	EXPECT_STREQ("v0", info.ifname);
 	EXPECT_EQ((__u32)ifindex_of("d1"), info.oif);
+}
+
+/* Its VRF is no sender that would be bound to it. */
+TEST_F(info, R5_forwarded_in_a_vrf)
+{
+	if (system("modprobe -q vrf"))
+		SKIP(return, "no VRF devices");
+	ip_batch("link add vrf0 type vrf table 10\n"
+		 "link set vrf0 up\n"
+		 "link set v0 master vrf0\n"
+		 "link set d1 master vrf0\n"
+		 "neighbour replace 10.1.0.2 lladdr 02:00:00:00:00:02 dev d1\n");
+	nft_mark_udp("postrouting", MARK(PORT, COOKIE));
+	peer_sends(self->peer, "10.1.0.2", 10);
+	ASSERT_EQ(38, read_info(self->fd));
+	EXPECT_EQ((__u32)ifindex_of("vrf0"), info.iif);
+	EXPECT_EQ((__u32)ifindex_of("d1"), info.oif);
+	EXPECT_EQ(0U, info.flags & DIVERT_INFO_OIF);
+}
+
+/* Made here, or received with a checksum that nobody has looked at. */
+TEST_F(info, R5_checksum)
+{
+	struct sockaddr_in to = divert_address("10.0.0.1", 0, "v0");
+
+	udp_send(self->tx, LOOP, 10);
+	ASSERT_EQ(38, read_info(self->fd));
+	EXPECT_EQ(DIVERT_INFO_CSUM_VALID, info.flags & DIVERT_INFO_CSUM_VALID);
+
+	nft_mark_udp("prerouting", MARK(PORT, COOKIE));
+	packet_make(&packet, "10.0.0.2", "10.0.0.1", 10);
+	EXPECT_EQ(38, divert_write(self->fd, &packet, &to));
+	ASSERT_EQ(38, read_info(self->fd));
+	EXPECT_EQ(0U, info.flags & DIVERT_INFO_CSUM_VALID);
+}
+
+static void map_ids(pid_t pid, const char *file)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", pid, file);
+	fd = open(path, O_WRONLY);
+	if (fd < 0 || write(fd, "0 100000 1000", 13) != 13)
+		die("%s", path);
+	close(fd);
+}
+
+/* In a namespace whose users have other numbers outside. */
+static int uid_read_inside(const int *go)
+{
+	int fd, tx;
+	char byte;
+
+	if (unshare(CLONE_NEWUSER | CLONE_NEWNET) || write(go[1], "", 1) != 1 ||
+	    read(go[1], &byte, 1) != 1 || setresuid(0, 0, 0))
+		return KSFT_SKIP;
+	ip_batch("link set lo up\n");
+	fd = divert_open(PORT);
+	setfsuid(5);
+	tx = udp_open(NULL, MARK(PORT, COOKIE));
+	setfsuid(0);
+	if (set_int(fd, SOL_DIVERT, DIVERT_INFO, 1))
+		return KSFT_FAIL;
+	udp_send(tx, LOOP, 10);
+	return read_info(fd) == 38 && info.uid == 5 ? 0 : KSFT_FAIL;
+}
+
+TEST_F(info, R5_uid_in_the_terms_of_the_owner)
+{
+	int go[2], status;
+	char byte;
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, go))
+		die("socketpair");
+	pid = fork();
+	if (!pid)
+		_exit(uid_read_inside(go));
+	close(go[1]);
+	if (read(go[0], &byte, 1) == 1) {
+		map_ids(pid, "uid_map");
+		map_ids(pid, "gid_map");
+		if (write(go[0], "", 1) != 1)
+			die("go");
+	}
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	if (WEXITSTATUS(status) == KSFT_SKIP)
+		SKIP(return, "no user namespaces here");
+	EXPECT_EQ(0, status);
 }
 
 TEST_F(info, R5_reassembled)

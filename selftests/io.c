@@ -457,6 +457,32 @@ TEST_F(io, S6_so_timestampns)
 	EXPECT_GE(now_us(), timespec_us(stamp));
 }
 
+/* The time of diversion, however long the packet waits, held or not. */
+TEST_F(io, O2_S6_time_of_diversion)
+{
+	struct divert_limits limits = {
+		.size = sizeof(limits), .close = DIVERT_POLICY_PASS,
+	};
+	struct timespec *stamp;
+	struct msghdr msg;
+	__s64 sent;
+	int i;
+
+	EXPECT_EQ(0, set_int(self->fd, SOL_SOCKET, SO_TIMESTAMPNS, 1));
+	for (i = 0; i < 2; i++) {
+		loop_send(&self->loop, 10);
+		sent = now_us();
+		while (now_us() < sent + 1000)
+			;
+		EXPECT_EQ(LEN(10), receive(self->fd, &msg, 0));
+		stamp = control(&msg, SOL_SOCKET, SCM_TIMESTAMPNS);
+		ASSERT_NE(NULL, stamp);
+		EXPECT_GE(sent, timespec_us(stamp));
+		EXPECT_EQ(0, setsockopt(self->fd, SOL_DIVERT, DIVERT_LIMITS,
+					&limits, sizeof(limits)));
+	}
+}
+
 TEST_F(io, S6_so_timestamping)
 {
 	struct scm_timestamping *stamps;

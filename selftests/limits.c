@@ -253,6 +253,24 @@ TEST_F(limits, O5_full_pass)
 	EXPECT_TRUE(loop_pass(&self->loop, 11));
 }
 
+/* The buffer is a limit like the others. */
+TEST_F(limits, O5_full_pass_of_the_buffer)
+{
+	int i, n = 100, passed;
+
+	set_int(self->loop.fd, SOL_SOCKET, SO_RCVBUF, 20000);
+	self->limits.full = DIVERT_POLICY_PASS;
+	EXPECT_EQ(0, set_limits(self->loop.fd, &self->limits));
+	for (i = 0; i < n; i++)
+		loop_send(&self->loop, 1000);
+	passed = counted(&self->before, "passed");
+	EXPECT_LT(0, passed);
+	EXPECT_EQ(n, counted(&self->before, "diverted") + passed);
+	EXPECT_EQ(0, counted(&self->before, "full"));
+	for (i = 0; i < passed; i++)
+		EXPECT_EQ(1000, udp_receive(self->loop.rx, got.data, 2000));
+}
+
 /* Of a packet that is taken apart for reading, all parts that find no room. */
 TEST_F(limits, O5_full_pass_segments)
 {
@@ -430,6 +448,34 @@ TEST_F(limits, D8_L3_nomem_when_it_cannot_be_segmented)
 	EXPECT_TRUE(loop_pass(&self->loop, 10));
 }
 
+/* The same of a copy: the packet does not care. */
+TEST_F(limits, T1_copy_cannot_be_made)
+{
+	int tun = tun_open(), fd = divert_socket();
+
+	if (tun < 0)
+		SKIP(return, "no tun here");
+	close(self->loop.fd);
+	EXPECT_EQ(0, set_int(fd, SOL_DIVERT, DIVERT_TEE, 1));
+	EXPECT_EQ(0, divert_bind(fd, PORT));
+	nft_load("table ip t {\n"
+		 " counter came { }\n"
+		 " chain m {\n"
+		 "  type filter hook prerouting priority mangle;\n"
+		 "  iifname t0 meta mark set 0x1b580064\n"
+		 " }\n"
+		 " chain came {\n"
+		 "  type filter hook prerouting priority 0;\n"
+		 "  iifname t0 counter name came\n"
+		 " }\n"
+		 "}\n");
+	tun_receive_tcp(tun, 4);
+	EXPECT_TRUE(wait_counted(&self->before, "nomem", 1));
+	EXPECT_FALSE(readable(fd));
+	EXPECT_EQ(0, counted(&self->before, "teed"));
+	EXPECT_EQ(1, nft_packets("came"));
+}
+
 /* Too old */
 
 TEST_F(limits, O5_old_drop)
@@ -473,6 +519,38 @@ TEST_F(limits, O5_age_counts_for_those_queued_before)
 	EXPECT_EQ(0, set_limits(self->loop.fd, &self->limits));
 	loop_send(&self->loop, 10);
 	EXPECT_TRUE(loop_pass(&self->loop, 10));
+}
+
+static __s64 now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
+}
+
+/* A packet that is younger stays, unless the machine was too slow for that. */
+TEST_F(limits, O5_each_by_its_own_age)
+{
+	struct timespec half = { .tv_sec = 1 }, some = { .tv_nsec = 10000000 };
+	int tries = 5, len;
+	__s64 late;
+
+	self->limits.age = 2000;
+	EXPECT_EQ(0, set_limits(self->loop.fd, &self->limits));
+	do {
+		long expired = counted(&self->before, "expired");
+
+		loop_send(&self->loop, 10);
+		nanosleep(&half, NULL);
+		late = now_ms();
+		loop_send(&self->loop, 11);
+		while (counted(&self->before, "expired") == expired)
+			nanosleep(&some, NULL);
+		len = recv(self->loop.fd, got.data, 100, MSG_DONTWAIT);
+	} while (now_ms() - late >= 2000 && --tries);
+	EXPECT_LT(0, tries);
+	EXPECT_EQ(39, len);
 }
 
 TEST_F(limits, O5_long_age_keeps)

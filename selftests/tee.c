@@ -7,6 +7,7 @@
 
 #include <linux/filter.h>
 #include <stdio.h>
+#include <sys/fsuid.h>
 
 #include "divert_test.h"
 #include "kselftest_harness.h"
@@ -137,6 +138,31 @@ TEST_F(tee, B5_no_conflict)
 	EXPECT_EQ(-EINVAL, divert_bind(watcher, PORT));
 	EXPECT_EQ(0, divert_bind(watcher_socket(), 0));
 	EXPECT_EQ(-EADDRNOTAVAIL, divert_bind(watcher_socket(), 65535));
+}
+
+TEST_F(tee, B5_of_any_user)
+{
+	int owner = divert_open(PORT), watcher;
+
+	setfsuid(65534);
+	watcher = watcher_socket();
+	setfsuid(0);
+	EXPECT_EQ(0, divert_bind(watcher, PORT));
+	EXPECT_EQ(0, divert_bind(watcher_socket(), PORT));
+	close(owner);
+	EXPECT_EQ(0, divert_bind(divert_socket(), PORT));
+}
+
+TEST_F(tee, B5_as_many_as_there_may_be)
+{
+	int fd[256], late = watcher_socket(), i;
+
+	for (i = 0; i < ARRAY_LEN(fd); i++)
+		fd[i] = watcher_open(PORT);
+	EXPECT_EQ(-ENOSPC, divert_bind(late, PORT));
+	EXPECT_EQ(0, divert_bind(divert_socket(), PORT));
+	close(fd[7]);
+	EXPECT_EQ(0, divert_bind(late, PORT));
 }
 
 /* Copies */
@@ -284,6 +310,7 @@ TEST_F(tee, T1_info_says_so)
 {
 	int watcher = watcher_socket(), owner = divert_open(PORT), i;
 	int fd[2] = { watcher, owner };
+	__u64 id[2] = { };
 
 	for (i = 0; i < 2; i++)
 		EXPECT_EQ(0, set_int(fd[i], SOL_DIVERT, DIVERT_INFO, 1));
@@ -301,7 +328,9 @@ TEST_F(tee, T1_info_says_so)
 		ASSERT_EQ(38, recvmsg(fd[i], &msg, MSG_DONTWAIT));
 		EXPECT_EQ(i ? 0U : DIVERT_INFO_TEE,
 			  info->flags & DIVERT_INFO_TEE);
+		id[i] = info->id;
 	}
+	EXPECT_NE(id[0], id[1]);
 }
 
 /* The same rule, and the next one */
@@ -393,6 +422,47 @@ TEST_F(tee, T1_next_rule_of_next_hook)
 		 " }\n"
 		 "}\n");
 	two_rules(_metadata, &self->way);
+}
+
+/* Also where the first rule's port has an owner that does not listen. */
+TEST_F(tee, T1_next_rule_where_nobody_listens)
+{
+	int absent = divert_open(PORT);
+
+	ip_batch("link add d0 type dummy\n");
+	bind_to_device(absent, "d0");
+	EXPECT_EQ(0, sysctl_write(DIVERT_SYSCTL("no_listener"), "accept"));
+	rules_out(RULES_TWO);
+	two_rules(_metadata, &self->way);
+}
+
+/* What leaves, comes back and leaves again is copied again. */
+TEST_F(tee, T1_each_time_it_leaves)
+{
+	int fd = watcher_open(PORT), i;
+
+	ip_batch("link add v0 address 02:00:00:00:00:01 type veth peer name v1 address 02:00:00:00:00:02\n"
+		 "link add d1 type dummy\n"
+		 "address add 10.0.0.1/24 dev v0\n"
+		 "link set v0 up\n"
+		 "link set v1 up\n"
+		 "link set d1 up\n"
+		 "neighbour add 10.0.0.2 lladdr 02:00:00:00:00:02 dev v0\n"
+		 "route add 10.6.0.0/24 via 10.0.0.2\n"
+		 "route add 10.6.0.0/24 dev d1 table 7\n"
+		 "rule add iif v1 table 7\n");
+	sysctl_write("net/ipv4/ip_forward", "1");
+	sysctl_write("net/ipv4/conf/v1/accept_local", "1");
+	sysctl_write("net/ipv4/conf/all/rp_filter", "0");
+	sysctl_write("net/ipv4/conf/v1/rp_filter", "0");
+	set_int(self->way.tx, SOL_SOCKET, SO_MARK, 0);
+	rules_out(RULE_ALWAYS);
+	udp_send(self->way.tx, "10.6.0.2", 10);
+	for (i = 0; i < 2; i++) {
+		ASSERT_EQ(38, divert_read(fd, &packet, NULL));
+		EXPECT_EQ(64 - i, packet.ip.ttl);
+	}
+	EXPECT_FALSE(readable(fd));
 }
 
 /* More of them than any stack could hold, had each its own. */

@@ -7,7 +7,7 @@
 #
 # Proves that each packet is still diverted once, whichever pass a rule means, and goes on inside
 # the VRF, to the router itself and through it; over IPv4 and IPv6. The main table leads nowhere.
-# TIMEOUT=300
+# TIMEOUT=450
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 . "$here/tools/traffic.sh"
 
@@ -68,6 +68,16 @@ out()
 	check "W9 VRF: nothing else is read" has_seen 6 local
 }
 
+# Bound to the VRF, a socket reads what its members receive.
+bound()
+{
+	divert_rule "$router" prerouting 7000 100 "$icmp" type echo-request
+	divertd_start d "$router" 7000 -b vrf0
+
+	check "S6 VRF: pings by a daemon bound to it are answered" pings 3 "$client" "$router_client_at"
+	check "S6 VRF: a daemon bound to it reads each once" has_seen 3 d '^in if=r0 '
+}
+
 modprobe -q vrf || skip_all "no VRF devices"
 setup_routed
 ip -n "$router" link add vrf0 type vrf table 10
@@ -84,5 +94,6 @@ for family in $families; do
 	run in_both_passes
 	run in_second_pass
 	run chained
+	run bound
 	run out
 done
