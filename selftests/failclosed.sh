@@ -10,16 +10,6 @@
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 . "$here/tools/traffic.sh"
 
-recipe()	# HEADING LANGUAGE: the block below it
-{
-	awk -v heading="### $1" -v fence='```'"$2" '
-	$0 == heading		{ here = 1 }
-	$0 == "```"		{ inside = 0; if (done) exit }
-	inside			{ print; done = 1 }
-	here && $0 == fence	{ inside = 1 }
-	END			{ exit !done }' "$here/../docs/security.md"
-}
-
 pass()		# DESCRIPTION
 {
 	check "$1: marked packets pass" pings 3 "$source" "$diverter_at"
@@ -33,13 +23,13 @@ lost()		# DESCRIPTION
 
 guard()
 {
-	recipe "Module absent" nft >"$tmp/guard"
+	recipe security.md "Module absent" nft >"$tmp/guard"
 	in_ns "$diverter" nft -f "$tmp/guard"
 }
 
 apply()		# HEADING
 {
-	recipe "$1" sh >"$tmp/recipe"
+	recipe security.md "$1" sh >"$tmp/recipe"
 	in_ns "$diverter" sh -e "$tmp/recipe" >"$tmp/applied"
 }
 

@@ -252,6 +252,18 @@ divert_counter()	# NAME [NAMESPACE]: its value, from /proc/net/stat/divert
 	echo "$sum"
 }
 
+# --- documents -------------------------------------------------------------------------------
+
+recipe()	# DOCUMENT HEADING LANGUAGE: the first such block below the heading
+{
+	awk -v heading="$2" -v fence='```'"$3" '
+	$0 ~ /^##/ && substr($0, index($0, " ") + 1) == heading	{ here = 1 }
+	$0 == "```"					{ inside = 0; if (done) exit }
+	inside						{ print; done = 1 }
+	here && $1 == fence				{ inside = 1 }
+	END						{ exit !done }' "$here/../docs/$1"
+}
+
 # --- the end ---------------------------------------------------------------------------------
 
 _end()
