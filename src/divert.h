@@ -319,6 +319,9 @@ struct divert_tag {
 	u8	output:1;	/* stage */
 };
 
+/* Where in the control block: behind what IP keeps there, before what
+ * segmentation writes (SKB_GSO_CB()), as NFQUEUE takes large packets apart.
+ */
 #define DIVERT_TAG_OFFSET	24
 #define DIVERT_TAG_END		32
 

@@ -30,9 +30,6 @@
 
 #include "divert.h"
 
-/* Behind what IP keeps there, before what segmentation writes (SKB_GSO_CB()):
- * NFQUEUE takes large packets apart.
- */
 static struct divert_tag *divert_tag(const struct sk_buff *skb)
 {
 	BUILD_BUG_ON(sizeof(struct inet_skb_parm) > DIVERT_TAG_OFFSET);
