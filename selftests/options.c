@@ -159,6 +159,96 @@ TEST_F(option, S7_bad_values_are_refused)
 					    IP_OPTIONS, 8, 4)));
 }
 
+/* With the manual's errors; the socket is left as it was. */
+TEST_F(option, S6_S7_errors_of_other_levels)
+{
+	struct timeval time = { .tv_usec = 1000000 };
+	struct ip_mreqn by = { .imr_ifindex = 9999 };
+	int fd = divert_socket(), i;
+
+	EXPECT_EQ(-EADDRNOTAVAIL, errno_of(setsockopt(fd, SOL_IP,
+						      IP_MULTICAST_IF, &by,
+						      sizeof(by))));
+	EXPECT_EQ(1, get_int(fd, SOL_IP, IP_MULTICAST_TTL));
+	for (i = 0; i < 2; i++)
+		EXPECT_EQ(-EINVAL, set_int(fd, SOL_IP, IP_MULTICAST_TTL,
+					   i ? 256 : -2));
+	EXPECT_EQ(0, set_int(fd, SOL_IP, IP_MULTICAST_TTL, -1));
+	EXPECT_EQ(1, get_int(fd, SOL_IP, IP_MULTICAST_LOOP));
+	EXPECT_EQ(-EDOM, errno_of(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO,
+					     &time, sizeof(time))));
+	EXPECT_EQ(-EDOM, errno_of(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO,
+					     &time, sizeof(time))));
+	EXPECT_EQ(-EBADF, set_int(fd, SOL_SOCKET, SO_ATTACH_BPF, -1));
+	EXPECT_EQ(-EINVAL, set(fd, SOL_SOCKET, SO_ATTACH_FILTER, 1));
+	EXPECT_EQ(-ENOENT, set_int(fd, SOL_SOCKET, SO_DETACH_FILTER, 0));
+	EXPECT_EQ(-EINVAL, set_int(fd, SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, 0));
+	EXPECT_EQ(0, set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1));
+	EXPECT_EQ(-ENOENT, set_int(fd, SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, 0));
+	EXPECT_EQ(0, set_int(fd, SOL_SOCKET, SO_LOCK_FILTER, 1));
+	EXPECT_EQ(-EPERM, set_int(fd, SOL_SOCKET, SO_DETACH_FILTER, 0));
+
+	/* A multicast interface that is not the one it is bound to. */
+	ASSERT_EQ(0, setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", 2));
+	ip_batch("link add d1 type dummy\n");
+	by.imr_ifindex = ifindex_of("d1");
+	EXPECT_EQ(-EINVAL, errno_of(setsockopt(fd, SOL_IP, IP_MULTICAST_IF, &by,
+					       sizeof(by))));
+}
+
+TEST_F(option, S2_S7_errors_of_ipv6)
+{
+	int fd = socket(AF_INET6, SOCK_RAW, IPPROTO_DIVERT), i;
+
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(0, get_int(fd, SOL_IPV6, IPV6_MULTICAST_IF));
+	EXPECT_EQ(1, get_int(fd, SOL_IPV6, IPV6_MULTICAST_LOOP));
+	EXPECT_EQ(-ENODEV, set_int(fd, SOL_IPV6, IPV6_MULTICAST_IF, 9999));
+	for (i = 0; i < 2; i++)
+		EXPECT_EQ(-EINVAL, set_int(fd, SOL_IPV6, IPV6_MULTICAST_HOPS,
+					   i ? 256 : -2));
+	EXPECT_EQ(-EINVAL, set_int(fd, SOL_IPV6, IPV6_MULTICAST_LOOP, 2));
+	ASSERT_EQ(0, setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", 2));
+	ip_batch("link add d1 type dummy\n");
+	EXPECT_EQ(-EINVAL, set_int(fd, SOL_IPV6, IPV6_MULTICAST_IF,
+				   ifindex_of("d1")));
+}
+
+TEST_F(option, S6_buffers)
+{
+	static const int names[][2] = {
+		{ SO_RCVBUF, SO_RCVBUFFORCE }, { SO_SNDBUF, SO_SNDBUFFORCE },
+	};
+	int fd = divert_socket(), i;
+
+	for (i = 0; i < ARRAY_LEN(names); i++) {
+		EXPECT_EQ(4 << 20, get_int(fd, SOL_SOCKET, names[i][0]));
+		EXPECT_EQ(0, set_int(fd, SOL_SOCKET, names[i][0], 50000));
+		EXPECT_EQ(100000, get_int(fd, SOL_SOCKET, names[i][0]));
+		/* More than the host's limit, which is no error. */
+		EXPECT_EQ(0, set_int(fd, SOL_SOCKET, names[i][0], 32 << 20));
+		EXPECT_GT(64 << 20, get_int(fd, SOL_SOCKET, names[i][0]));
+		EXPECT_EQ(0, set_int(fd, SOL_SOCKET, names[i][1], 32 << 20));
+		EXPECT_EQ(64 << 20, get_int(fd, SOL_SOCKET, names[i][0]));
+	}
+}
+
+TEST_F(option, S6_without_privileges)
+{
+	int fd = divert_socket();
+
+	ASSERT_EQ(0, setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", 2));
+	caps_keep(0);
+	EXPECT_EQ(-EPERM, errno_of(setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE,
+					      "", 0)));
+	EXPECT_EQ(-EPERM, set_int(fd, SOL_SOCKET, SO_MARK, 1));
+	EXPECT_EQ(-EPERM, set_int(fd, SOL_SOCKET, SO_PRIORITY, 7));
+	EXPECT_EQ(0, set_int(fd, SOL_SOCKET, SO_PRIORITY, 6));
+	EXPECT_EQ(-EPERM, set_int(fd, SOL_SOCKET, SO_RCVBUFFORCE, 50000));
+	EXPECT_EQ(-EPERM, set_int(fd, SOL_SOCKET, SO_SNDBUFFORCE, 50000));
+	EXPECT_EQ(0, set_int(fd, SOL_SOCKET, SO_RCVBUF, 50000));
+}
+
 TEST_F(option, S8_unknown_enoprotoopt)
 {
 	static const int names[] = { 0, -1, 200, 255, 256, 1 << 30 };
