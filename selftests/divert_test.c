@@ -102,22 +102,23 @@ void nft_load(const char *format, ...)
 
 long nft_packets(const char *counter)
 {
-	char line[256], command[128];
+	FILE *pipe = popen("nft list counters", "r");
+	char line[256], name[128];
+	bool found = false;
 	long packets = -1;
-	FILE *pipe;
 
-	snprintf(command, sizeof(command), "nft list counter ip t %s", counter);
-	pipe = popen(command, "r");
 	if (!pipe)
-		die("%s", command);
+		die("nft");
+	snprintf(name, sizeof(name), "counter %s {", counter);
 	while (fgets(line, sizeof(line), pipe)) {
 		const char *at = strstr(line, "packets ");
 
-		if (at)
+		if (found && at && packets < 0)
 			packets = atol(at + strlen("packets "));
+		found |= !!strstr(line, name);
 	}
 	if (pclose(pipe) || packets < 0)
-		die("%s", command);
+		die("no counter %s", counter);
 	return packets;
 }
 
@@ -273,6 +274,19 @@ long counted_only(const struct counters *since, const char *name)
 		return -1;
 	}
 	return now.value[chosen] - since->value[chosen];
+}
+
+bool wait_counted(const struct counters *since, const char *name, long n)
+{
+	struct timespec pause = { .tv_nsec = 5000000 };
+	int ms;
+
+	for (ms = 0; ms < DEADLINE_MS; ms += 5) {
+		if (counted(since, name) == n)
+			return true;
+		nanosleep(&pause, NULL);
+	}
+	return false;
 }
 
 /* Packets */

@@ -56,7 +56,7 @@ void ns_enter(int ns);
 void __printf(1, 2) ip_batch(const char *format, ...);
 /* Feed text to nft(8). */
 void __printf(1, 2) nft_load(const char *format, ...);
-/* Packets that "counter NAME" of table ip t has counted. */
+/* Packets that "counter NAME", which is in one table only, has counted. */
 long nft_packets(const char *counter);
 /* Mark UDP packets to UDP_PORT in a chain: "prerouting", "postrouting". */
 void nft_mark_udp(const char *hook, __u32 mark);
@@ -87,6 +87,8 @@ void counters_read(struct counters *now);
 long counted(const struct counters *since, const char *name);
 /* The same, but -1 if any other counter has moved too. */
 long counted_only(const struct counters *since, const char *name);
+/* Until it has moved so far, or for the deadline. */
+bool wait_counted(const struct counters *since, const char *name, long n);
 
 /* Packets */
 

@@ -129,6 +129,24 @@ TEST_F(stack6, V6_2_D10_rejected_at_each_hook)
 	}
 }
 
+TEST_F(stack6, V6_2_D10_ebpf)
+{
+	int reject = bpf_return(0), accept = bpf_return(1);
+
+	if (reject < 0)
+		SKIP(return, "no bpf() here");
+	mark_udp("prerouting");
+	EXPECT_EQ(0, set_int(self->fd, SOL_SOCKET, SO_ATTACH_BPF, reject));
+	peer_sends(self->peer, "fd00::1", 10);
+	EXPECT_EQ(10, udp_receive(self->rx, got.data, 100));
+	EXPECT_EQ(1, counted_only(&self->before, "passed"));
+	/* Accepted, even by 1, it is whole. */
+	EXPECT_EQ(0, set_int(self->fd, SOL_SOCKET, SO_ATTACH_BPF, accept));
+	peer_sends(self->peer, "fd00::1", 11);
+	ASSERT_EQ(SIZE6 + 11, read6(self->fd, &packet));
+	EXPECT_TRUE(valid6(&packet));
+}
+
 /* Extension headers */
 
 /* packet with 8 bytes of destination options. */
@@ -180,6 +198,7 @@ static int read_info(int fd, struct divert_info *info)
 	union info_control control;
 	struct iovec iov = { packet.data, sizeof(packet.data) };
 	struct msghdr msg = {
+		.msg_name = &from, .msg_namelen = sizeof(from),
 		.msg_iov = &iov, .msg_iovlen = 1,
 		.msg_control = &control, .msg_controllen = sizeof(control),
 	};
@@ -230,6 +249,31 @@ TEST_F(stack6, V6_2_R5_W8_received)
 	/* Enough to bring it back, without an address. */
 	EXPECT_EQ(0, write_info(self->fd, &info));
 	EXPECT_EQ(4000, udp_receive(self->rx, got.data, 5000));
+}
+
+/* A VLAN's device, in address and message; the tag has been taken off. */
+TEST_F(stack6, V6_2_R3_R5_vlan_device)
+{
+	struct divert_info info;
+	int here = ns_open();
+
+	ns_enter(self->peer);
+	ip_batch("link add link v1 name v1.5 type vlan id 5\n"
+		 "address add fd05::2/64 dev v1.5 nodad\n"
+		 "link set v1.5 up\n");
+	ns_enter(here);
+	ip_batch("link add link v0 name v0.5 type vlan id 5\n"
+		 "address add fd05::1/64 dev v0.5 nodad\n"
+		 "link set v0.5 up\n");
+	EXPECT_EQ(0, set_int(self->fd, SOL_DIVERT, DIVERT_INFO, 1));
+	mark_udp("prerouting");
+	peer_sends(self->peer, "fd05::1", 10);
+	ASSERT_EQ(SIZE6 + 10, read_info(self->fd, &info));
+	EXPECT_EQ((__u32)ifindex_of("v0.5"), from.sin6_scope_id);
+	EXPECT_TRUE(is_address("fd05::1"));
+	EXPECT_EQ((__u32)ifindex_of("v0.5"), info.iif);
+	EXPECT_STREQ("v0.5", info.ifname);
+	EXPECT_EQ(0U, info.flags & DIVERT_INFO_VLAN);
 }
 
 TEST_F(stack6, V6_2_R5_W8_locally_made)

@@ -274,17 +274,6 @@ static inline long kept_away(const struct counters *before)
 	       counted(before, "held_released");
 }
 
-static inline bool wait_counted(const struct counters *before,
-				const char *name, long n)
-{
-	struct timespec pause = { .tv_nsec = 1000000 };
-	int ms;
-
-	for (ms = 0; ms < DEADLINE_MS && counted(before, name) != n; ms++)
-		nanosleep(&pause, NULL);
-	return counted(before, name) == n;
-}
-
 #define KEPT_VARIANTS(fixture)						\
 	KEPT_VARIANT(fixture, out4, "output", AF_INET, AF_INET)		\
 	KEPT_VARIANT(fixture, out6, "output", AF_INET6, AF_INET6)	\

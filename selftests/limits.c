@@ -5,14 +5,8 @@
  * TIMEOUT=240
  */
 
-#include <fcntl.h>
-#include <linux/if.h>
-#include <linux/if_tun.h>
-#include <linux/tcp.h>
-#include <linux/virtio_net.h>
 #include <pthread.h>
 #include <stdio.h>
-#include <sys/ioctl.h>
 #include <time.h>
 
 #include "divert_test.h"
@@ -114,20 +108,6 @@ static bool received(int fd, int payload, int n)
 		if (udp_receive(fd, got.data, sizeof(got.data)) != payload + i)
 			return false;
 	return !readable(fd);
-}
-
-static bool wait_counted(const struct counters *since, const char *name,
-			 long n)
-{
-	struct timespec pause = { .tv_nsec = 5000000 };
-	int ms;
-
-	for (ms = 0; ms < DEADLINE_MS; ms += 5) {
-		if (counted(since, name) == n)
-			return true;
-		nanosleep(&pause, NULL);
-	}
-	return false;
 }
 
 /* The option */
@@ -366,114 +346,6 @@ TEST_F(limits, D8_O5_bytes_from_several_cpus)
 	EXPECT_EQ(0, set_limits(self->loop.fd, &self->limits));
 	EXPECT_EQ(0, overshoot(self->loop.fd));
 	EXPECT_EQ(300, counted(&self->before, "full"));
-}
-
-/* What cannot be made fit for reading */
-
-/* A device that takes whole aggregates from us, as from a guest. */
-static int tun_open(void)
-{
-	struct ifreq ifr = {
-		.ifr_name = "t0",
-		.ifr_flags = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR,
-	};
-	int fd = system("modprobe -q tun") ? -1 : open("/dev/net/tun", O_RDWR);
-
-	if (fd < 0)
-		return -1;
-	if (ioctl(fd, TUNSETIFF, &ifr))
-		die("TUNSETIFF");
-	ip_batch("address add 10.0.9.1/24 dev t0\n"
-		 "link set t0 up\n");
-	return fd;
-}
-
-/* TCP that claims to be many segments, with a header of @doff words. */
-static void tun_receive_tcp(int fd, int doff)
-{
-	static struct {
-		struct virtio_net_hdr vnet;
-		struct iphdr ip;
-		struct tcphdr tcp;
-		__u8 data[4000];
-	} __attribute__((__packed__)) aggregate;
-	int len = sizeof(aggregate) - sizeof(aggregate.vnet);
-
-	memset(&aggregate, 0, sizeof(aggregate));
-	aggregate.vnet.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
-	aggregate.vnet.gso_type = VIRTIO_NET_HDR_GSO_TCPV4;
-	aggregate.vnet.gso_size = 1000;
-	aggregate.vnet.hdr_len = sizeof(struct iphdr) + sizeof(struct tcphdr);
-	aggregate.vnet.csum_start = sizeof(struct iphdr);
-	aggregate.vnet.csum_offset = 16;
-	aggregate.ip.version = 4;
-	aggregate.ip.ihl = 5;
-	aggregate.ip.ttl = 64;
-	aggregate.ip.protocol = IPPROTO_TCP;
-	aggregate.ip.tot_len = htons(len);
-	aggregate.ip.saddr = inet_address("10.0.9.2", 0).sin_addr.s_addr;
-	aggregate.ip.daddr = inet_address("10.0.9.1", 0).sin_addr.s_addr;
-	aggregate.ip.check = ip_sum(&aggregate.ip, sizeof(aggregate.ip));
-	aggregate.tcp.dest = htons(UDP_PORT);
-	aggregate.tcp.doff = doff;
-	if (write(fd, &aggregate, sizeof(aggregate)) != sizeof(aggregate))
-		die("tun");
-}
-
-TEST_F(limits, D8_L3_nomem_when_it_cannot_be_segmented)
-{
-	int tun = tun_open(), i;
-
-	if (tun < 0)
-		SKIP(return, "no tun here");
-	nft_load("table ip m {\n"
-		 " chain p {\n"
-		 "  type filter hook prerouting priority mangle;\n"
-		 "  iifname t0 meta mark set 0x1b580064\n"
-		 " }\n"
-		 "}\n");
-	/* The way works. */
-	tun_receive_tcp(tun, 5);
-	for (i = 0; i < 4; i++)
-		EXPECT_EQ(1040, divert_read(self->loop.fd, &got, NULL));
-	EXPECT_FALSE(readable(self->loop.fd));
-
-	tun_receive_tcp(tun, 4);
-	EXPECT_TRUE(wait_counted(&self->before, "nomem", 1));
-	EXPECT_FALSE(readable(self->loop.fd));
-	EXPECT_EQ(4, counted(&self->before, "diverted"));
-
-	/* The socket is none the worse for it. */
-	loop_send(&self->loop, 10);
-	EXPECT_TRUE(loop_pass(&self->loop, 10));
-}
-
-/* The same of a copy: the packet does not care. */
-TEST_F(limits, T1_copy_cannot_be_made)
-{
-	int tun = tun_open(), fd = divert_socket();
-
-	if (tun < 0)
-		SKIP(return, "no tun here");
-	close(self->loop.fd);
-	EXPECT_EQ(0, set_int(fd, SOL_DIVERT, DIVERT_TEE, 1));
-	EXPECT_EQ(0, divert_bind(fd, PORT));
-	nft_load("table ip t {\n"
-		 " counter came { }\n"
-		 " chain m {\n"
-		 "  type filter hook prerouting priority mangle;\n"
-		 "  iifname t0 meta mark set 0x1b580064\n"
-		 " }\n"
-		 " chain came {\n"
-		 "  type filter hook prerouting priority 0;\n"
-		 "  iifname t0 counter name came\n"
-		 " }\n"
-		 "}\n");
-	tun_receive_tcp(tun, 4);
-	EXPECT_TRUE(wait_counted(&self->before, "nomem", 1));
-	EXPECT_FALSE(readable(fd));
-	EXPECT_EQ(0, counted(&self->before, "teed"));
-	EXPECT_EQ(1, nft_packets("came"));
 }
 
 /* Too old */
