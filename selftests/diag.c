@@ -508,6 +508,23 @@ TEST_F(diag, L3_O6_books_balance)
 	loop_send(&self->loop, LOOP_WAITING);
 }
 
+/* Of a kept packet, which goes on at the first. */
+static void verdict_twice(struct __test_metadata *_metadata, int fd, int rx)
+{
+	struct divert_hold hold = { .size = sizeof(hold), .headers = 28 };
+	struct sockaddr_in from;
+
+	ASSERT_EQ(0, setsockopt(fd, SOL_DIVERT, DIVERT_HOLD, &hold,
+				sizeof(hold)));
+	send_to(PORT + 1, 1);
+	ASSERT_EQ(28, divert_read(fd, &got, &from));
+	EXPECT_EQ(28, divert_write(fd, &got, &from));
+	EXPECT_EQ(10, udp_receive(rx, got.data, sizeof(got.data)));
+	got.len = 28;
+	EXPECT_EQ(-ESTALE, divert_write(fd, &got, &from));
+	EXPECT_FALSE(readable(rx));
+}
+
 /* Writes that are refused, one for each counter. */
 TEST_F(diag, L3_O6_every_refusal)
 {
@@ -515,11 +532,14 @@ TEST_F(diag, L3_O6_every_refusal)
 	struct sockaddr_in down = divert_address("192.0.2.1", 0, "d1");
 	static struct packet right, wrong;
 	struct counters none, before;
-	int fd[2] = { self->loop.fd, divert_socket() };
+	int fd[3] = { self->loop.fd, divert_socket(), divert_open(PORT + 1) };
 
 	ip_batch("link add d1 type dummy\n");
 	packet_make(&right, LOOP, LOOP, 10);
 	counters_read(&before);
+
+	verdict_twice(_metadata, fd[2], self->loop.rx);
+	EXPECT_EQ(1, counted(&before, "estale"));
 
 	wrong = right;
 	wrong.len = 27;

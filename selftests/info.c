@@ -228,6 +228,29 @@ TEST_F(info, R5_full_interface_name)
 	EXPECT_STREQ("a-long-name", info.ifname);
 }
 
+/* The tag has been taken off, the device is the VLAN's. */
+TEST_F(info, R3_R5_vlan_device)
+{
+	int here = ns_open();
+
+	ns_enter(self->peer);
+	ip_batch("link add link v1 name v1.5 type vlan id 5\n"
+		 "address add 10.5.0.2/24 dev v1.5\n"
+		 "link set v1.5 up\n");
+	ns_enter(here);
+	ip_batch("link add link v0 name v0.5 type vlan id 5\n"
+		 "address add 10.5.0.1/24 dev v0.5\n"
+		 "link set v0.5 up\n");
+	nft_mark_udp("prerouting", MARK(PORT, COOKIE));
+	peer_sends(self->peer, "10.5.0.1", 10);
+	ASSERT_EQ(38, read_info(self->fd));
+	EXPECT_STREQ("v0.5", (char *)from.sin_zero);
+	EXPECT_EQ(inet_addr("10.5.0.1"), from.sin_addr.s_addr);
+	EXPECT_STREQ("v0.5", info.ifname);
+	EXPECT_EQ((__u32)ifindex_of("v0.5"), info.iif);
+	EXPECT_EQ(0U, info.flags & DIVERT_INFO_VLAN);
+}
+
 TEST_F(info, R5_loopback)
 {
 	nft_mark_udp("prerouting", MARK(PORT, COOKIE));
