@@ -7,7 +7,7 @@
 #	   a process that opens, binds and closes divert sockets
 #
 # Proves that it can be removed whenever nobody holds a socket, under traffic that it would divert,
-# and that nothing is left behind (the runner also looks at the kernel's log).
+# over IPv4 and IPv6, and that nothing is left behind (the runner also looks at the kernel's log).
 # TIMEOUT=600
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 . "$here/tools/traffic.sh"
@@ -23,9 +23,9 @@ no_references()
 reloaded()
 {
 	local i flooder start=$SECONDS failed=0 busy=0
-	divert_always "$router" prerouting 7000 100 ip protocol icmp
-	divert_always "$router" postrouting 7000 100 ip protocol icmp
-	spawn "$client" ping -f -q 10.0.2.1 >/dev/null 2>&1
+	divert_always "$router" prerouting 7000 100 "$any_ping"
+	divert_always "$router" postrouting 7000 100 "$any_ping"
+	spawn "$client" ping -f -q "$server_at" >/dev/null 2>&1
 	flooder=$SPAWNED
 	spawn "$router" "$tools/manyports" churn 7000 >"$tmp/churn"
 	for ((i = 0; i < reloads && failed == 0; i++)); do
@@ -42,9 +42,12 @@ reloaded()
 	check "S10 sockets were opened meanwhile" grep -q 'opened=[1-9]' "$tmp/churn"
 	stop "$flooder"
 	in_ns "$router" nft flush ruleset
-	check "S10 the host goes on" pings 3 "$client" 10.0.2.1
+	check "S10 the host goes on" pings 3 "$client" "$server_at"
 	check "S10 nothing holds the module" wait_until 10 no_references
 }
 
 setup_routed
-run reloaded
+for family in $families; do
+	use_family "$family"
+	run reloaded
+done
