@@ -7,6 +7,7 @@
 #include <linux/filter.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
+#include <linux/if_tun.h>
 #include <net/if.h>
 #include <poll.h>
 #include <sched.h>
@@ -151,6 +152,24 @@ int veth_new(void)
 	ns_enter(here);
 	close(here);
 	return peer;
+}
+
+int tun_new(int flags)
+{
+	struct ifreq ifr = {
+		.ifr_name = "t0",
+		.ifr_flags = IFF_TUN | IFF_NO_PI | flags,
+	};
+	int fd;
+
+	if (system("modprobe -q tun"))
+		die("modprobe tun");
+	fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+	if (fd < 0 || ioctl(fd, TUNSETIFF, &ifr))
+		die("tun");
+	ip_batch("address add 10.0.9.1/24 dev t0\n"
+		 "link set t0 up\n");
+	return fd;
 }
 
 int ifindex_of(const char *name)

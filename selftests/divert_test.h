@@ -62,6 +62,10 @@ long nft_packets(const char *counter);
 void nft_mark_udp(const char *hook, __u32 mark);
 /* v0, 10.0.0.1/24, here, and its peer v1, 10.0.0.2/24, in a new namespace. */
 int veth_new(void);
+/* t0, 10.0.9.1/24, a tun device that receives what is written to it; @flags:
+ * IFF_VNET_HDR, behind a header that may leave work for later.
+ */
+int tun_new(int flags);
 int ifindex_of(const char *name);
 
 /* /proc/sys/... */

@@ -6,12 +6,9 @@
  * TIMEOUT=400
  */
 
-#include <fcntl.h>
 #include <linux/filter.h>
-#include <linux/if_tun.h>
 #include <net/if.h>
 #include <stdio.h>
-#include <sys/ioctl.h>
 
 #include "fault_test.h"
 #include "kselftest_harness.h"
@@ -601,16 +598,8 @@ TEST_F(fault, D5_send_segments)
 
 static int tun_open(void)
 {
-	struct ifreq ifr = {
-		.ifr_name = "t0",
-		.ifr_flags = IFF_TUN | IFF_NO_PI,
-	};
-	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+	int fd = tun_new(0);
 
-	if (fd < 0 || ioctl(fd, TUNSETIFF, &ifr))
-		die("tun");
-	ip_batch("address add 10.0.9.1/24 dev t0\n"
-		 "link set t0 up\n");
 	nft_load("table ip m {\n"
 		 " chain p {\n"
 		 "  type filter hook prerouting priority mangle;\n"

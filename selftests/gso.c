@@ -9,6 +9,7 @@
  * TIMEOUT=600
  */
 
+#include <linux/if_tun.h>
 #include <netinet/ip6.h>
 
 #include "gso_test.h"
@@ -24,6 +25,7 @@ FIXTURE(gso)
 	struct layout at;
 	int gso_size;
 	int segments;
+	bool forwarded;		/* such packets, when they are received whole */
 };
 
 FIXTURE_VARIANT(gso)
@@ -105,6 +107,47 @@ FIXTURE_VARIANT_ADD(gso, udp6_in)
 	AF_INET6, IPPROTO_UDP, false, true, 1500
 };
 
+/* As if a device had received packet whole. */
+static void tun_write_whole(int tun, const struct shape *shape, int gso_size)
+{
+	static struct {
+		struct virtio_net_hdr vnet;
+		__u8 data[sizeof(packet.data)];
+	} __attribute__((__packed__)) whole;
+	int len;
+
+	make(shape);
+	whole.vnet = header(shape, gso_size);
+	memcpy(whole.data, packet.data, packet.len);
+	len = sizeof(whole.vnet) + packet.len;
+	if (write(tun, &whole, len) != len)
+		die("write to tun");
+}
+
+/* Whether the kernel forwards what a device has received whole. It takes IPv6's
+ * first extension header for TCP's, and newer ones (Linux 7.1, and what that was
+ * backported to) drop the packet if that is too short to be one: SKB_BAD_GSO.
+ */
+static bool kernel_forwards(int fd, struct shape shape, int gso_size)
+{
+	struct shape plain = { shape.family, shape.protocol, false, 1 };
+	int tun = tun_new(IFF_VNET_HDR), packets = 0;
+
+	shape.payload = 2 * gso_size;
+	tun_write_whole(tun, &shape, gso_size);
+	/* Goes the same way, behind it. */
+	tun_write_whole(tun, &plain, 0);
+	close(tun);
+
+	do {
+		if (!wait_readable(fd))
+			die("nothing is forwarded");
+		wire.len = recv(fd, wire.data, sizeof(wire.data), MSG_DONTWAIT);
+		packets += wire_is(&shape);
+	} while (!wire_is(&plain));
+	return packets == 2;
+}
+
 FIXTURE_SETUP(gso)
 {
 	self->wire = topology(variant->mtu);
@@ -121,6 +164,9 @@ FIXTURE_SETUP(gso)
 	/* The last one is shorter; the kernel limits how many UDP may have. */
 	self->segments = 40;
 	self->shape.payload = self->gso_size * (self->segments - 1) + 17;
+	self->forwarded = !variant->incoming || !variant->extended ||
+		variant->family != AF_INET6 ||
+		kernel_forwards(self->wire, self->shape, self->gso_size);
 	make(&self->shape);
 }
 
@@ -132,6 +178,9 @@ FIXTURE_TEARDOWN(gso)
 TEST_F(gso, O3_W2_W3_written_whole_leaves_in_segments)
 {
 	struct virtio_net_hdr vnet = header(&self->shape, self->gso_size);
+
+	if (!self->forwarded)
+		SKIP(return, "the kernel drops such packets of others, too");
 
 	/* But for IPv4 options, which may hold another destination. */
 	if (!self->shape.extended || self->shape.family == AF_INET6)
@@ -161,6 +210,9 @@ TEST_F(gso, O3_read_whole_and_written_back)
 {
 	struct virtio_net_hdr vnet = header(&self->shape, self->gso_size);
 
+	if (!self->forwarded)
+		SKIP(return, "the kernel drops such packets of others, too");
+
 	PASS_WHOLE(&vnet);
 	EXPECT_TRUE(arrived(self->wire, &self->shape, self->segments, variant->mtu));
 }
@@ -169,6 +221,9 @@ TEST_F(gso, O3_largest)
 {
 	struct virtio_net_hdr vnet = header(&self->shape, self->gso_size);
 	int segments;
+
+	if (!self->forwarded)
+		SKIP(return, "the kernel drops such packets of others, too");
 
 	self->shape.payload = 65535 - self->at.payload;
 	if (variant->family == AF_INET6)

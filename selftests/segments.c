@@ -4,14 +4,11 @@
  * that cannot be taken apart.
  */
 
-#include <fcntl.h>
-#include <linux/if.h>
 #include <linux/if_tun.h>
 #include <linux/tcp.h>
 #include <linux/virtio_net.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <sys/ioctl.h>
 #include <sys/uio.h>
 
 #include "inet6_test.h"
@@ -44,31 +41,11 @@ FIXTURE_VARIANT_ADD(segments, ipv6)
 	.header = sizeof(struct ip6_hdr),
 };
 
-/* A device that takes whole aggregates from us. */
-static int tun_open(void)
-{
-	struct ifreq ifr = {
-		.ifr_name = "t0",
-		.ifr_flags = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR,
-	};
-	int fd = system("modprobe -q tun") ? -1 : open("/dev/net/tun", O_RDWR);
-
-	if (fd < 0)
-		return -1;
-	if (ioctl(fd, TUNSETIFF, &ifr))
-		die("TUNSETIFF");
-	ip_batch("address add 10.0.9.1/24 dev t0\n"
-		 "address add fd09::1/64 dev t0 nodad\n"
-		 "link set t0 up\n");
-	return fd;
-}
-
 FIXTURE_SETUP(segments)
 {
 	ns_new();
-	self->tun = tun_open();
-	if (self->tun < 0)
-		SKIP(return, "no tun here");
+	self->tun = tun_new(IFF_VNET_HDR);
+	ip_batch("address add fd09::1/64 dev t0 nodad\n");
 	nft_load("table inet m {\n"
 		 " chain p {\n"
 		 "  type filter hook prerouting priority mangle;\n"
