@@ -240,9 +240,9 @@ managed()
 
 same_as_nft()
 {
-	in_ns "$router" nft list ruleset >"$tmp/by-divertctl"
+	in_ns "$router" nft -s list ruleset >"$tmp/by-divertctl"
 	ctl list --nft >"$tmp/text" && in_ns "$client" nft -f "$tmp/text" || return
-	in_ns "$client" nft list ruleset >"$tmp/by-nft"
+	in_ns "$client" nft -s list ruleset >"$tmp/by-nft"
 	diff "$tmp/by-divertctl" "$tmp/by-nft"
 }
 
