@@ -535,6 +535,44 @@ static void records(void)
 	CHECK(silent());
 }
 
+/* Headers only: one is changed, one is dropped, one is of no packet. */
+static void hold_records(void)
+{
+	struct divert_hold hold = { .headers = 28 };
+	struct divert_record *record;
+	struct divert_stats stats;
+	size_t at = 0;
+	ssize_t len;
+	int n = 0;
+
+	need(divert_set_hold(divert, &hold));
+	need(divert_set_records(divert, true));
+	send_numbers(5);
+	len = divert_recv(divert, data, sizeof(data), NULL);
+	while ((record = divert_record_next(data, len, &at))) {
+		CHECK(record->flags & DIVERT_INFO_HELD);
+		CHECK(record->captured == 28 && record->packet == 30);
+		CHECK(!divert_packet_parse_headers(&packet,
+						   divert_record_data(record),
+						   record->captured));
+		CHECK(packet.cut && packet.udp);
+		if (n == 1)
+			divert_record_drop(record);
+		else if (n == 2)
+			record->id += 1000;
+		else
+			CHECK(!divert_packet_set_sport(&packet, 1234));
+		n++;
+	}
+	CHECK(n == 5);
+	CHECK(divert_record_send(divert, data, len) == 1 && errno == ENOENT);
+	CHECK(receive("0") && receive("3") && receive("4") && silent());
+	CHECK(!divert_get_stats(divert, &stats));
+	CHECK(stats.held == 5 && stats.held_passed == 3);
+	/* It was tried twice. */
+	CHECK(stats.held_dropped == 1 && stats.estale == 2);
+}
+
 static void gso(void)
 {
 	struct divert_batch *batch = divert_batch_alloc(1, 0);
@@ -585,6 +623,7 @@ static const struct test {
 	{ "hold", hold },
 	{ "batch_hold", batch_hold },
 	{ "records", records },
+	{ "hold_records", hold_records },
 	{ "gso", gso },
 	{ "inplace", inplace },
 	{ }

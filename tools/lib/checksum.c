@@ -119,7 +119,7 @@ static size_t offset_of(const struct divert_packet *packet, const void *at)
 /* UDP says itself how long it is. */
 static size_t covered_len(const struct divert_packet *packet)
 {
-	if (packet->udp && !packet->fragment && !packet->quoted)
+	if (packet->udp && !packet->fragment && !packet->cut)
 		return ntohs(packet->udp->len);
 	return packet->transport_len;
 }
@@ -284,7 +284,7 @@ static uint32_t transport_sum(const struct divert_packet *packet)
 /* NULL if the packet has none, or not all that it covers is there. */
 static uint8_t *whole_csum(const struct divert_packet *packet)
 {
-	if (packet->fragment || packet->quoted || !packet->final ||
+	if (packet->fragment || packet->cut || !packet->final ||
 	    (is_udp(packet) && !packet->udp))
 		return NULL;
 	return transport_csum(packet);

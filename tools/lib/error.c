@@ -26,15 +26,18 @@ static const struct {
 	  "the packet's interface is down" },
 	{ ESTALE,
 	  "the packet is kept no more: it has had its verdict, or was given up" },
+	{ ENOPROTOOPT,
+	  "the divert module that is loaded is too old for this" },
 	{ EMSGSIZE,
 	  "the packet is too long for its way out, and must not be fragmented" },
+	{ }
 };
 
 const char *divert_strerror(int error)
 {
 	size_t i;
 
-	for (i = 0; i < ARRAY_LEN(texts); i++) {
+	for (i = 0; texts[i].text; i++) {
 		if (texts[i].error == error)
 			return texts[i].text;
 	}

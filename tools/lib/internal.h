@@ -4,8 +4,6 @@
 
 #include <libdivert/libdivert.h>
 
-#define ARRAY_LEN(a)	(sizeof(a) / sizeof((a)[0]))
-
 struct divert {
 	int fd;
 	int family;	/* AF_INET or AF_INET6 */

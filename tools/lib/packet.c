@@ -57,7 +57,7 @@ static void parse_udp(struct divert_packet *packet)
 	len = ntohs(udp->len);
 	if (len < sizeof(*udp))
 		return;
-	if (len > packet->transport_len && !packet->fragment && !packet->quoted)
+	if (len > packet->transport_len && !packet->fragment && !packet->cut)
 		return;
 
 	packet->udp = udp;
@@ -101,10 +101,10 @@ static void parse_transport(struct divert_packet *packet)
 	}
 }
 
-/* A quoted packet may be longer than what there is of it. */
+/* The beginning of a packet states the length of all of it. */
 static bool set_len(struct divert_packet *packet, size_t stated, size_t len)
 {
-	if (stated > len && !packet->quoted)
+	if (stated > len && !packet->cut)
 		return false;
 	packet->len = stated < len ? stated : len;
 	return true;
@@ -230,13 +230,13 @@ static bool parse_ip6(struct divert_packet *packet, size_t len)
 }
 
 static int parse(struct divert_packet *packet, void *data, size_t len,
-		 bool quoted)
+		 bool cut)
 {
 	bool ok = false;
 
 	memset(packet, 0, sizeof(*packet));
 	packet->data = data;
-	packet->quoted = quoted;
+	packet->cut = cut;
 	if (!len || (uintptr_t)data % 4)
 		return fail(EINVAL);
 
@@ -254,6 +254,14 @@ static int parse(struct divert_packet *packet, void *data, size_t len,
 int divert_packet_parse(struct divert_packet *packet, void *data, size_t len)
 {
 	return parse(packet, data, len, false);
+}
+
+int divert_packet_parse_headers(struct divert_packet *packet, void *data,
+				size_t len)
+{
+	/* Of a whole one, all can be known. */
+	return parse(packet, data, len, false) ? parse(packet, data, len, true) :
+						 0;
 }
 
 static bool is_error(const struct divert_packet *packet)

@@ -69,6 +69,23 @@ static void check_quoted(const struct divert_packet *packet, uint8_t how)
 	MUST(divert_packet_checksum(&quoted));
 }
 
+/* What is known of a packet's beginning does not go beyond it. */
+static void check_beginning(const uint8_t *data, size_t size, uint8_t how)
+{
+	struct divert_packet packet;
+	uint8_t *copy = malloc(size);
+
+	memcpy(copy, data, size);
+	if (!divert_packet_parse_headers(&packet, copy, size)) {
+		MUST(packet.len <= size);
+		check_places(&packet);
+		divert_packet_valid(&packet);
+		change(&packet, how);
+		check_quoted(&packet, how);
+	}
+	free(copy);
+}
+
 int fuzz_one(const uint8_t *data, size_t size)
 {
 	struct divert_packet packet;
@@ -76,6 +93,8 @@ int fuzz_one(const uint8_t *data, size_t size)
 
 	if (!size)
 		return 0;
+	check_beginning(data, (size - 1) * (data[size - 1] % 8 + 1) / 8,
+			data[size - 1]);
 	/* A place of its own, so that whatever comes behind is noticed. */
 	copy = malloc(size - 1);
 	memcpy(copy, data, size - 1);

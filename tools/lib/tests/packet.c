@@ -205,6 +205,35 @@ static void udp_says_its_length(void)
 	CHECK(divert_packet_checksum(&packet) && errno == EOPNOTSUPP);
 }
 
+/* Of a packet that is cut, headers that are there whole are found, and edits
+ * keep the sums right that the rest is covered by, too.
+ */
+static void beginning(void)
+{
+	struct divert_packet head;
+	unsigned char bytes[64] __attribute__((__aligned__(8)));
+
+	CHECK(!parse(BYTES(tcp4)));
+	memcpy(bytes, tcp4, 52);
+	CHECK(!divert_packet_parse_headers(&head, bytes, 52));
+	CHECK(head.cut && head.len == 52 && head.tcp && !head.payload_len);
+	CHECK(divert_packet_valid(&head));
+	CHECK(!divert_packet_set_sport(&head, 1234));
+	CHECK(!divert_packet_set_daddr(&head, "\xc6\x33\x64\x01"));
+	CHECK(divert_packet_edit(&head, 51, "12", 2) && errno == EINVAL);
+	CHECK(divert_packet_checksum(&head) && errno == EOPNOTSUPP);
+	memcpy(packet.data, bytes, 52);
+	CHECK(divert_packet_valid(&packet));
+
+	CHECK(!divert_packet_parse_headers(&head, bytes, 51) && !head.tcp);
+	CHECK(divert_packet_sport(&head) == 1234);
+	CHECK(!divert_packet_parse_headers(&head, bytes, 20));
+	CHECK(head.ip && divert_packet_sport(&head) == -1);
+	CHECK(divert_packet_parse_headers(&head, bytes, 19) && errno == EINVAL);
+	CHECK(!divert_packet_parse_headers(&head, packet.data, 55));
+	CHECK(!head.cut && head.len == 55);
+}
+
 /* Each length but the right one is refused or leaves out what is not there. */
 static void cut_anywhere(void)
 {
@@ -470,7 +499,7 @@ static void quoted(void)
 
 	parse_and_sum(BYTES(error));
 	CHECK(!divert_packet_parse_quoted(&inner, &packet));
-	CHECK(inner.quoted && inner.len == 28 && inner.ip);
+	CHECK(inner.cut && inner.len == 28 && inner.ip);
 	CHECK(!inner.tcp && inner.transport_len == 8);
 	CHECK(divert_packet_sport(&inner) == 36118);
 	CHECK(!divert_packet_set_saddr(&inner, "\xc0\xa8\x07\x63"));
@@ -495,6 +524,7 @@ int main(void)
 	TEST(fragment);
 	TEST(first_fragment);
 	TEST(udp_says_its_length);
+	TEST(beginning);
 	TEST(cut_anywhere);
 	TEST(nonsense);
 	TEST(csum);

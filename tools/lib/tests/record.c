@@ -6,9 +6,10 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
-#include <libdivert/libdivert.h>
-
+#include "../internal.h"
 #include "test.h"
 
 static struct divert_record buffer[8];	/* aligned; room for 512 bytes */
@@ -116,11 +117,83 @@ static void other_sizes(void)
 	CHECK(!next(77) && !errno);
 }
 
+/* What comes of it is read from the other end: whole buffers, one a write. */
+static size_t send_buffer(unsigned int refused, size_t len)
+{
+	static unsigned char written[sizeof(buffer)];
+	struct divert divert;
+	int fds[2];
+	ssize_t n;
+	size_t sum = 0;
+
+	CHECK(!socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, fds));
+	divert.fd = fds[0];
+	errno = 0;
+	CHECK(divert_record_send(&divert, buffer, len) == refused);
+	CHECK(errno == (refused ? EINVAL : 0));
+	while ((n = recv(fds[1], written, sizeof(written), 0)) > 0)
+		sum += n;
+	close(fds[0]);
+	close(fds[1]);
+	return sum;
+}
+
+/* To drop a kept packet is a verdict, any other one is just not written. */
+static void dropped(void)
+{
+	struct divert_record *first, *second, *third;
+
+	at = 0;
+	first = put("12345678");
+	second = put("12345678");
+	third = put("12345678");
+	CHECK(send_buffer(0, at) == 3 * 72);
+	divert_record_drop(second);
+	CHECK(!second->captured && send_buffer(0, at) == 2 * 72);
+	second->flags |= DIVERT_INFO_HELD;
+	CHECK(send_buffer(0, at) == 3 * 72);
+	divert_record_drop(first);
+	divert_record_drop(third);
+	CHECK(send_buffer(0, at) == 72);
+	second->flags &= ~DIVERT_INFO_HELD;
+	CHECK(!send_buffer(0, at) && !send_buffer(0, 0));
+}
+
+static void send_nonsense(void)
+{
+	at = 0;
+	put("12345678");
+	put("12345678")->len = 7;
+	CHECK(send_buffer(1, at) == 72);
+	buffer->size = 7;
+	CHECK(!send_buffer(1, at));
+	/* The last one need not be filled up. */
+	at = 0;
+	put("123");
+	buffer->len = 67;
+	CHECK(send_buffer(0, 67) == 67);
+}
+
+/* Each is refused by itself. */
+static void all_refused(void)
+{
+	struct divert divert = { .fd = -1 };
+
+	at = 0;
+	put("1");
+	put("2");
+	put("3");
+	CHECK(divert_record_send(&divert, buffer, at) == 3 && errno == EBADF);
+}
+
 int main(void)
 {
 	TEST(round_trip);
 	TEST(no_room);
 	TEST(refused);
 	TEST(other_sizes);
+	TEST(dropped);
+	TEST(send_nonsense);
+	TEST(all_refused);
 	return test_status();
 }

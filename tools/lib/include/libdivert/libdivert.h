@@ -535,8 +535,10 @@ int divert_batch_send(struct divert *divert, struct divert_batch *batch,
  * @len: how many bytes were
  * @at: where the record is, 0 at first; moved behind it
  *
- * A record may be changed where it is, and the buffer written back: bytes
- * behind it go into the packet, DIVERT_VERDICT_DROP in its flags drops it.
+ * A record may be changed where it is, and the buffer given to
+ * divert_record_send(): the bytes behind it go into the packet;
+ * record->captured = 0 leaves a kept packet (DIVERT_INFO_HELD) as it is, at less
+ * cost.
  *
  * Return: the record, or NULL with errno:
  * 0 - there is no other
@@ -559,6 +561,29 @@ void *divert_record_data(const struct divert_record *record);
  * Return: where it is; its family is 0 where there is none
  */
 union divert_addr *divert_record_addr(struct divert_record *record);
+
+/**
+ * divert_record_drop() - have the packet of a record dropped
+ * @record: the record, in a buffer for divert_record_send()
+ */
+void divert_record_drop(struct divert_record *record);
+
+/**
+ * divert_record_send() - write a buffer of records
+ * @divert: the handle
+ * @buffer: the records, aligned to 8 bytes: those that were read, or those that
+ *	divert_record_put() has made
+ * @len: how many bytes they have
+ *
+ * A record that is refused does not keep the others back, as it would with
+ * divert_send(). One behind others is tried twice before it is given up, and
+ * counted so.
+ *
+ * Return: how many were refused, errno says why the last one was; most often
+ * ESTALE: a kept packet was given up before its verdict came
+ */
+unsigned int divert_record_send(struct divert *divert, void *buffer,
+				size_t len);
 
 /**
  * divert_record_put() - add a record to a buffer that is to be written

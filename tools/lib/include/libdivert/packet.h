@@ -72,8 +72,8 @@ struct divert_packet {
 	uint8_t protocol;
 	/** @fragment: only a part of a packet */
 	bool fragment;
-	/** @quoted: only the beginning of a packet, which an ICMP error quotes */
-	bool quoted;
+	/** @cut: maybe only the beginning of a packet */
+	bool cut;
 };
 
 /**
@@ -89,6 +89,24 @@ struct divert_packet {
  *	than @len, or it is not aligned
  */
 int divert_packet_parse(struct divert_packet *packet, void *data, size_t len);
+
+/**
+ * divert_packet_parse_headers() - find the headers of a packet of which there
+ * may be only the beginning
+ * @packet: where to put them
+ * @data: the packet, aligned to 4 bytes
+ * @len: bytes there, as of a packet that the kernel keeps: see
+ *	divert_set_hold()
+ *
+ * The packet's len is then what there is of it, if it is longer. Changes keep
+ * its checksums right; they cannot be made anew.
+ *
+ * Return: 0, or -1 with errno:
+ * EINVAL - this is not the beginning of an IP packet with its whole IP header,
+ *	its header contradicts itself, or it is not aligned
+ */
+int divert_packet_parse_headers(struct divert_packet *packet, void *data,
+				size_t len);
 
 /**
  * divert_packet_parse_quoted() - find the headers of a packet that an ICMP or
