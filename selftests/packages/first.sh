@@ -85,7 +85,7 @@ leave_loading()
 # Also proves that the unit itself has nothing that systemd does not understand.
 daemon_starts()
 {
-	echo 'DAEMON=/usr/libexec/divert/divert-service 8668' >/etc/divert/test.conf &&
+	echo 'DAEMON=/usr/libexec/divert/divert-pass 8668' >/etc/divert/test.conf &&
 		systemctl enable --now divert@test &&
 		! journalctl -b --no-pager | grep -E 'divert@.*(Unknown|Failed to parse)'
 }

@@ -8,8 +8,8 @@
 #
 # Proves that TCP, UDP, echoes and the errors about them find their way in both directions, many
 # connections at once, that the server never sees the client's address, and that the router's own
-# traffic is left alone.
-# TIMEOUT=300
+# traffic is left alone; in both modes of the daemon.
+# TIMEOUT=600
 # shellcheck source=selftests/lib.sh
 . "$(dirname "$(readlink -f "$0")")/../lib.sh"
 # shellcheck source=selftests/tools/traffic.sh
@@ -96,6 +96,55 @@ mapped()	# N KIND
 	[ "$n" = "$1" ] || { echo "$n of $1:"; cat "$tmp/divert-nat"; return 1; }
 }
 
+translates()	# MODE
+{
+	check "nat $1: pings are answered" pings 5 "$client" $server_ip
+	check "nat $1: they share one mapping" mapped 1 echo
+	check "nat $1: a file comes by TCP" fetched
+	check "nat $1: for one connection there is one mapping" mapped 1 tcp
+	check "nat $1: four connections at once, up" iperf
+	check "nat $1: four connections at once, down" iperf -R
+	check "nat $1: each has its mapping" mapped 11 tcp
+	check "nat $1: UDP comes back" udp_echo
+	check "nat $1: an error from outside finds the client" refused_outside
+	check "nat $1: an error from inside finds the server" refused_inside
+	check "nat $1: the router's own pings are answered" pings 3 "$router" $server_ip
+	check "nat $1: the router answers pings" pings 3 "$server" $router_server_ip
+	check "nat $1: the server has not seen the client's address" has_watched 0 "$server" inside
+}
+
+few_ports()	# MODE
+{
+	check "nat $1: two ports are enough for two" pings 2 "$client" $server_ip
+	check "nat $1: for the second one" pings 2 "$client" $server_ip
+	check "nat $1: not for a third one" ping_lost "$client" $server_ip
+	check "nat $1: each kind has its own ports" udp_echo
+}
+
+went()		# hold|plain READ HELD: what was counted before; that is how packets have gone on since
+{
+	local read held
+	read=$(($(divert_counter read "$router") - $2))
+	held=$(($(divert_counter held "$router") - $3))
+	echo "read $read, held $held"
+	[ "$read" -gt 100 ] && [ "$held" = "$([ "$1" = hold ] && echo "$read" || echo 0)" ]
+}
+
+in_mode()	# hold|plain [OPTION...]: of the daemon
+{
+	local mode=$1 read held nat
+	read=$(divert_counter read "$router") held=$(divert_counter held "$router")
+	example_start "$router" 8668 divert-nat "${@:2}" 8668 $router_server_ip
+	nat=$SPAWNED
+	translates "$mode"
+	check "nat $mode: the packets have gone that way" went "$mode" "$read" "$held"
+	stop "$nat"
+	example_start "$router" 8668 divert-nat "${@:2}" 8668 $router_server_ip 50000-50001
+	nat=$SPAWNED
+	few_ports "$mode"
+	stop "$nat"
+}
+
 setup_routed
 ip -n "$server" route del default
 servers
@@ -104,28 +153,5 @@ check "nat: without it, no answer finds back" ping_lost "$client" $server_ip
 divert_rule "$router" postrouting 8668 100 oifname r1 ip saddr 10.0.1.0/24
 divert_rule "$router" prerouting 8668 200 iifname r1 ip daddr $router_server_ip
 watch "$server" inside prerouting -300 ip saddr 10.0.1.0/24
-watch "$server" router prerouting -300 ip saddr $router_server_ip
-example_start "$router" 8668 divert-nat 8668 $router_server_ip
-nat=$SPAWNED
-
-check "nat: pings are answered" pings 5 "$client" $server_ip
-check "nat: they share one mapping" mapped 1 echo
-check "nat: a file comes by TCP" fetched
-check "nat: for one connection there is one mapping" mapped 1 tcp
-check "nat: four connections at once, up" iperf
-check "nat: four connections at once, down" iperf -R
-check "nat: each has its mapping" mapped 11 tcp
-check "nat: UDP comes back" udp_echo
-check "nat: an error from outside finds the client" refused_outside
-check "nat: an error from inside finds the server" refused_inside
-check "nat: the router's own pings are answered" pings 3 "$router" $server_ip
-check "nat: the router answers pings" pings 3 "$server" $router_server_ip
-check "nat: the server has not seen the client's address" has_watched 0 "$server" inside
-check "nat: but packets" [ "$(watched "$server" router)" -gt 1000 ]
-stop "$nat"
-
-example_start "$router" 8668 divert-nat 8668 $router_server_ip 50000-50001
-check "nat: two ports are enough for two" pings 2 "$client" $server_ip
-check "nat: for the second one" pings 2 "$client" $server_ip
-check "nat: not for a third one" ping_lost "$client" $server_ip
-check "nat: each kind has its own ports" udp_echo
+in_mode plain -m plain
+in_mode hold

@@ -12,17 +12,21 @@
 
 #include <arpa/inet.h>
 #include <err.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
 #include <time.h>
 
-#include <libdivert/libdivert.h>
 #include <libdivert/packet.h>
 
+#include "daemon.h"
+
 #define BUCKETS		4096
+#define QUOTED		80	/* bytes of a quoted packet that we may change */
+
+static const char usage[] =
+	"divert-nat [-m plain|hold] PORT ADDRESS [LOW-HIGH]";
 
 enum { TCP, UDP, ECHO, KINDS };		/* each has ports of its own */
 
@@ -200,8 +204,23 @@ static struct mapping *outside_of(const struct divert_packet *packet,
 	return at ? find_outside(kind, get16(at)) : NULL;
 }
 
+/* What changes in the packet that an error quotes counts in its own sum, too. */
+static void rewrite_quoted(struct divert_packet *packet,
+			   struct divert_packet *about, enum end end,
+			   uint32_t addr, uint16_t port)
+{
+	size_t len = about->len < QUOTED ? about->len : QUOTED;
+	uint8_t before[QUOTED];
+
+	memcpy(before, about->data, len);
+	rewrite(about, end, addr, port);
+	packet->icmp->checksum = divert_csum_update(packet->icmp->checksum,
+						    before, about->data, len);
+}
+
 /* An error from inside, about a packet that we led there. */
-static bool send_error(struct divert_packet *packet, struct divert_packet *about)
+static enum verdict send_error(struct divert_packet *packet,
+			       struct divert_packet *about)
 {
 	int kind;
 	const uint8_t *at = port_of(about, DESTINATION, &kind);
@@ -209,16 +228,14 @@ static bool send_error(struct divert_packet *packet, struct divert_packet *about
 
 	map = at ? find_inside(kind, about->ip->daddr, get16(at)) : NULL;
 	if (!map)
-		return false;
-	rewrite(about, DESTINATION, public.s_addr, map->outside);
+		return DROP;
+	rewrite_quoted(packet, about, DESTINATION, public.s_addr, map->outside);
 	divert_packet_set_saddr(packet, &public);
-	/* What changed in the quoted packet counts here, too. */
-	divert_packet_checksum(packet);
-	return true;
+	return CHANGED;
 }
 
 /* Whatever has no mapping and cannot get one would give away who is inside. */
-static bool send_out(struct divert_packet *packet)
+static enum verdict send_out(struct divert_packet *packet)
 {
 	struct divert_packet about;
 	uint32_t addr = packet->ip->saddr;
@@ -227,105 +244,74 @@ static bool send_out(struct divert_packet *packet)
 	int kind;
 
 	if (!divert_packet_parse_quoted(&about, packet))
-		return about.ip && send_error(packet, &about);
+		return about.ip ? send_error(packet, &about) : DROP;
 
 	at = port_of(packet, SOURCE, &kind);
 	if (!at)
-		return false;
+		return DROP;
 	map = find_inside(kind, addr, get16(at)) ?:
 	      add_mapping(kind, addr, get16(at));
 	if (!map)
-		return false;
+		return DROP;
 	touch(map, packet);
 	rewrite(packet, SOURCE, public.s_addr, map->outside);
-	return true;
+	return CHANGED;
 }
 
 /* An error from outside, about a packet that we sent. */
-static void lead_error_in(struct divert_packet *packet,
-			  struct divert_packet *about)
+static enum verdict lead_error_in(struct divert_packet *packet,
+				  struct divert_packet *about)
 {
 	struct mapping *map = outside_of(about, SOURCE);
 
 	if (!map)
-		return;
-	rewrite(about, SOURCE, map->addr, map->port);
+		return PASS;
+	rewrite_quoted(packet, about, SOURCE, map->addr, map->port);
 	divert_packet_set_daddr(packet, &map->addr);
-	divert_packet_checksum(packet);
+	return CHANGED;
 }
 
-static void lead_in(struct divert_packet *packet)
+static enum verdict lead_in(struct divert_packet *packet)
 {
 	struct divert_packet about;
 	struct mapping *map;
 
-	if (!divert_packet_parse_quoted(&about, packet)) {
-		if (about.ip)
-			lead_error_in(packet, &about);
-		return;
-	}
+	if (!divert_packet_parse_quoted(&about, packet))
+		return about.ip ? lead_error_in(packet, &about) : PASS;
 
 	map = outside_of(packet, DESTINATION);
 	/* An echo request is for the router. */
 	if (!map || (packet->icmp && packet->icmp->type == ICMP_ECHO))
-		return;
+		return PASS;
 	touch(map, packet);
 	rewrite(packet, DESTINATION, map->addr, map->port);
+	return CHANGED;
 }
 
-/* False if it is to be dropped. */
-static bool translate(struct divert_msg *msg)
+static enum verdict decide(void *data, size_t len,
+			   const union divert_addr *addr)
 {
 	struct divert_packet packet;
 
-	if (divert_packet_parse(&packet, msg->data, msg->len) || !packet.ip)
-		return false;
-	if (!divert_addr_incoming(&msg->addr))
-		return send_out(&packet);
-	lead_in(&packet);
-	return true;
-}
-
-static void run(struct divert *divert)
-{
-	struct divert_batch *batch = divert_batch_alloc(64, 0);
-	int i, n;
-
-	if (!batch)
-		err(1, "memory");
-	for (;;) {
-		n = divert_batch_recv(divert, batch);
-		if (n < 0 && errno != EINTR)
-			err(1, "read");
-		for (i = 0; i < n; i++) {
-			struct divert_msg *msg = divert_batch_msg(batch, i);
-
-			if (!translate(msg))
-				msg->len = 0;
-		}
-		if (n > 0)
-			divert_batch_send(divert, batch, n);
-	}
+	if (divert_packet_parse_headers(&packet, data, len) || !packet.ip)
+		return DROP;
+	if (divert_addr_incoming(addr))
+		return lead_in(&packet);
+	return send_out(&packet);
 }
 
 int main(int argc, char **argv)
 {
-	int port = argc > 2 ? atoi(argv[1]) : 0;
-	struct divert *divert;
+	int i = parse_options(argc, argv, usage);
 
-	if (argc < 3 || argc > 4 || port < 1 || port > 65534)
-		errx(2, "usage: divert-nat PORT ADDRESS [LOW-HIGH]");
-	if (!inet_aton(argv[2], &public))
-		errx(2, "'%s' is no IPv4 address", argv[2]);
-	if (argc == 4 && (sscanf(argv[3], "%u-%u", &low, &high) != 2 ||
-			  !low || low > high || high > 65535))
-		errx(2, "'%s' is no range of ports, as in 40000-60000", argv[3]);
-
-	divert = divert_open(AF_INET);
-	if (!divert)
-		errx(1, "%s", divert_strerror(errno));
-	if (divert_bind(divert, port))
-		errx(1, "port %d: %s", port, divert_strerror(errno));
+	if (argc - i < 2 || argc - i > 3)
+		errx(2, "usage: %s", usage);
+	if (!inet_aton(argv[i + 1], &public))
+		errx(2, "'%s' is no IPv4 address", argv[i + 1]);
+	if (argc - i == 3 && (sscanf(argv[i + 2], "%u-%u", &low, &high) != 2 ||
+			      !low || low > high || high > 65535))
+		errx(2, "'%s' is no range of ports, as in 40000-60000",
+		     argv[i + 2]);
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	run(divert);
+	run_daemon(argv[i], decide);
 }

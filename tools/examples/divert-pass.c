@@ -1,47 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 /*
- * divert-pass: read packets from a divert port and write them back unaltered,
- * as many in one system call as there are. What to begin a daemon with.
+ * divert-pass: let all packets of a divert port go on as they are. What to begin
+ * a daemon with; daemon.c has the loop.
  */
 
 #include <err.h>
-#include <errno.h>
-#include <stdlib.h>
 
-#include <libdivert/libdivert.h>
+#include "daemon.h"
 
-static struct divert *open_port(unsigned int port)
+static const char usage[] = "divert-pass [-m plain|hold] PORT";
+
+static enum verdict decide(void *data, size_t len,
+			   const union divert_addr *addr)
 {
-	struct divert *divert = divert_open(AF_INET);
-
-	if (!divert)
-		errx(1, "%s", divert_strerror(errno));
-	if (divert_bind(divert, port))
-		errx(1, "port %u: %s", port, divert_strerror(errno));
-	return divert;
+	(void)data;
+	(void)len;
+	(void)addr;
+	return PASS;
 }
 
 int main(int argc, char **argv)
 {
-	int port = argc == 2 ? atoi(argv[1]) : 0;
-	struct divert_batch *batch;
-	struct divert *divert;
-	int n;
+	int i = parse_options(argc, argv, usage);
 
-	if (port < 1 || port > 65534)
-		errx(2, "usage: divert-pass PORT (1-65534)");
-
-	divert = open_port(port);
-	batch = divert_batch_alloc(64, 0);
-	if (!batch)
-		err(1, "memory");
-
-	for (;;) {
-		n = divert_batch_recv(divert, batch);
-		if (n < 0 && errno != EINTR)
-			err(1, "read");
-		/* To drop the i-th one: divert_batch_msg(batch, i)->len = 0; */
-		if (n > 0)
-			divert_batch_send(divert, batch, n);
-	}
+	if (argc - i != 1)
+		errx(2, "usage: %s", usage);
+	run_daemon(argv[i], decide);
 }
