@@ -210,11 +210,13 @@ run()		# FUNCTION [ARG...]: then no daemons and no rules are left (ONLY=regex: j
 
 # --- traffic ---------------------------------------------------------------------------------
 
+# Once there was an answer, ping waits for others no longer than the interval: it is long, and all are
+# sent at once.
 pings()		# N NS ADDRESS [OPTION...]: all are answered
 {
 	local n=$1 ns=$2 to=$3
 	shift 3
-	in_ns "$ns" ping -n -i 0.02 -W 5 -c "$n" "$@" "$to" >"$tmp/ping" 2>&1 || true
+	in_ns "$ns" ping -n -l "$n" -i 5 -W 5 -c "$n" "$@" "$to" >"$tmp/ping" 2>&1 || true
 	grep -q " $n received" "$tmp/ping" || { cat "$tmp/ping"; return 1; }
 }
 
