@@ -187,7 +187,8 @@ static int parse_port_range(struct parser *p, char *word, struct ranges *ranges)
 		return fail(p->err, "%s: not a port; it is a number from 0 to 65535, a name of /etc/services, or a range like 8000-8010",
 			    word);
 	if (lo > hi)
-		return fail(p->err, "%s: the range ends before it begins", word);
+		return fail(p->err, "%s: the range ends before it begins; %lu-%lu is one",
+			    word, hi, lo);
 	ranges_add_number(ranges, 2, lo, hi);
 	return 0;
 }
@@ -266,8 +267,9 @@ int parse_list(struct parser *p, const char *what, int len, unsigned long max,
 			*dash = 0;
 		if (!parse_number(word, 0, max, &lo) ||
 		    !parse_number(dash ? dash + 1 : word, lo, max, &hi))
-			ret = fail(p->err, "%s: \"%s\" is not a number or range from 0 to %lu",
-				   what, word, max);
+			ret = fail(p->err, "%s: \"%s%s%s\" is not a number or range from 0 to %lu",
+				   what, word, dash ? "-" : "",
+				   dash ? dash + 1 : "", max);
 		else
 			ranges_add_number(ranges, len, lo, hi);
 	}

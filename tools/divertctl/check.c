@@ -587,6 +587,8 @@ static void test_bad_options(void)
 		   "icmptypes: ", "0 to 255");
 	is_refused("100 divert 8668 icmp from any to any icmptypes",
 		   "icmptypes: ", "0 to 255");
+	is_refused("100 divert 8668 ip from any to any ipttl 9-3",
+		   "ipttl: \"9-3\" is not", "0 to 255");
 	is_refused("100 divert 8668 ip from any to any ipttl 1,5", "ipttl: ",
 		   "one number");
 	is_refused("100 divert 8668 ip from any to any uid nobody-there",

@@ -50,11 +50,31 @@ static void usage(FILE *out)
 	      out);
 }
 
+static void command_usage(FILE *out, const struct command *command)
+{
+	fprintf(out, "usage: divertctl %s %s\n", command->name,
+		command->arguments);
+}
+
 static int help(const struct command *command)
 {
-	printf("usage: divertctl %s %s\n%s\n", command->name,
-	       command->arguments, command->help);
+	command_usage(stdout, command);
+	puts(command->help);
 	return 0;
+}
+
+/* What getopt(3) finds wrong it tells by this name, but not what is right. */
+static int run(const struct command *command, int argc, char **argv)
+{
+	char name[32];
+	int status;
+
+	snprintf(name, sizeof(name), "divertctl %s", command->name);
+	argv[0] = name;
+	status = command->run(argc, argv);
+	if (status == STATUS_USAGE)
+		command_usage(stderr, command);
+	return status;
 }
 
 static bool is_help(const char *word)
@@ -84,5 +104,5 @@ int main(int argc, char **argv)
 	}
 	if (argc == 3 && is_help(argv[2]))
 		return help(command);
-	return command->run(argc - 1, argv + 1);
+	return run(command, argc - 1, argv + 1);
 }

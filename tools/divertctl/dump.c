@@ -330,7 +330,7 @@ int cmd_dump(int argc, char **argv)
 		else if (c != 'c')
 			return STATUS_USAGE;
 		else if (!parse_number(optarg, 1, UINT32_MAX, &dump.left))
-			die_usage("-c %s: not a number of packets", optarg);
+			die_usage("-c %s: not a number of packets; it is 1 or more", optarg);
 	}
 	optind += parse_what(&dump, argc - optind, argv + optind);
 	expression = join(argc - optind, argv + optind);

@@ -100,11 +100,11 @@ int cmd_mark(int argc, char **argv)
 			return STATUS_USAGE;
 		define = true;
 	}
+	if (!define && argc - optind != 2)
+		die_usage("mark takes a port and a cookie, as in \"mark 8668 100\"");
 	conf_read(&conf);
 	if (!conf.loaded)
 		fprintf(stderr, "divertctl: the divert module is not loaded: these are the marks of its defaults\n");
-	if (!define && argc - optind != 2)
-		die_usage("mark takes a port and a cookie, as in \"mark 8668 100\"");
 	if (define)
 		ret = define_all(&conf, argc - optind, argv + optind, &err);
 	else

@@ -310,7 +310,7 @@ int cmd_monitor(int argc, char **argv)
 		else if (c != 'n')
 			return STATUS_USAGE;
 		else if (!parse_number(optarg, 1, UINT32_MAX, &count))
-			die_usage("-n %s: not a number of times", optarg);
+			die_usage("-n %s: not a number of times; it is 1 or more", optarg);
 	}
 	if (optind < argc)
 		die_usage("%s: monitor takes no argument but -i and -n",

@@ -106,7 +106,7 @@ static int parse_divert_port(struct parser *p)
 	unsigned long port;
 
 	if (at_end(p) || !parse_number(peek(p), 1, 65535, &port))
-		return fail(p->err, "%s: not a divert port; it is a number, 8668 is natd's",
+		return fail(p->err, "%s: not a divert port; it is a number from 1 to 65535, as natd's 8668",
 			    peek(p));
 	p->rule->port = port;
 	p->i++;
