@@ -331,7 +331,7 @@ errors()
 {
 	check "divertctl: an unknown command is told" says 2 'lsit: not a command' lsit
 	check "divertctl: an unknown option is told, and what is right" \
-		says 2 "divertctl show: .*--jsn.* usage: divertctl show \[--json\]" show --jsn
+		says 2 'usage: divertctl show \[--json\]' show --jsn
 	check "divertctl: a wrong word is told" says 1 'keep-state: not possible here; use nft' \
 		add divert 7000 tcp from any to any keep-state
 	check "divertctl: a missing bit for tee is told" says 1 'tee: net.divert.tee_mask is 0' \

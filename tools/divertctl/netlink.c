@@ -22,11 +22,35 @@ int netlink_open(int bus, struct mnl_socket **nl, struct error *err)
 	return -1;
 }
 
+static char answer[ANSWER_MAX];
+
+static bool is_end(int len)
+{
+	const struct nlmsghdr *nlh = (const struct nlmsghdr *)answer;
+
+	for (; mnl_nlmsg_ok(nlh, len); nlh = mnl_nlmsg_next(nlh, &len))
+		if (nlh->nlmsg_type == NLMSG_DONE ||
+		    nlh->nlmsg_type == NLMSG_ERROR)
+			return true;
+	return false;
+}
+
+/* Nothing new can be asked before the old answer has been read to its end. */
+static int give_up(struct mnl_socket *nl, ssize_t len)
+{
+	while (!is_end(len)) {
+		len = mnl_socket_recvfrom(nl, answer, sizeof(answer));
+		if (len < 0)
+			return -1;
+	}
+	errno = EINTR;
+	return -1;
+}
+
 static int ask_once(struct mnl_socket *nl, struct nlmsghdr *request,
 		    mnl_cb_t each, void *data)
 {
 	unsigned int port = mnl_socket_get_portid(nl);
-	static char answer[ANSWER_MAX];
 	ssize_t len;
 	int ret;
 
@@ -39,7 +63,7 @@ static int ask_once(struct mnl_socket *nl, struct nlmsghdr *request,
 		ret = mnl_cb_run(answer, len, request->nlmsg_seq, port, each,
 				 data);
 	} while (ret > MNL_CB_STOP);
-	return ret;
+	return ret < 0 && errno == EINTR ? give_up(nl, len) : ret;
 }
 
 int netlink_ask(struct mnl_socket *nl, struct nlmsghdr *request, mnl_cb_t each,
