@@ -20,6 +20,9 @@
 #define STATUS_FAILED	1
 #define STATUS_USAGE	2
 
+/* How often we begin anew when what we read or write changes meanwhile */
+#define TRIES		20
+
 /* error.c */
 
 struct error {

@@ -8,7 +8,6 @@
 
 /* As many messages as the kernel puts into one answer */
 #define ANSWER_MAX	65536
-#define TRIES		20
 
 int netlink_open(int bus, struct mnl_socket **nl, struct error *err)
 {

@@ -7,8 +7,6 @@
 
 #include "rule.h"
 
-#define TRIES	20
-
 /* Read the table, change it, write it; anew if somebody was faster. @change
  * returns -1, or 0 to write, or 1 if there is nothing to write.
  */

@@ -144,13 +144,26 @@ static void read_text(struct reader *reader, const struct nftnl_rule *nft,
 	entry->mark = expr_mark(nft);
 }
 
+static bool is_ours(const struct nlmsghdr *nlh)
+{
+	const struct nlattr *attr;
+
+	mnl_attr_for_each(attr, nlh, sizeof(struct nfgenmsg))
+		if (mnl_attr_get_type(attr) == NFTA_RULE_TABLE)
+			return !strcmp(mnl_attr_get_str(attr), TABLE);
+	return false;
+}
+
 static int read_one(const struct nlmsghdr *nlh, void *data)
 {
-	struct nftnl_rule *nft = nftnl_rule_alloc();
 	char text[RULE_TEXT_MAX + 1];
 	struct reader *reader = data;
+	struct nftnl_rule *nft;
 	unsigned int number;
 
+	if (!is_ours(nlh))
+		return MNL_CB_OK;
+	nft = nftnl_rule_alloc();
 	if (!nft)
 		die("out of memory");
 	if (nftnl_rule_nlmsg_parse(nlh, nft) < 0 ||
@@ -191,19 +204,16 @@ static struct nlmsghdr *header(char *buf, int type, int family, int flags,
 	return nftnl_nlmsg_build_hdr(buf, type, family, flags, seq);
 }
 
+/* Of all tables. Asked for one, the kernel looks at the first of that name only:
+ * while a write replaces it that is the old one, which has no rules any more.
+ */
 static int ask_rules(struct mnl_socket *nl, struct reader *reader)
 {
 	char buf[MNL_SOCKET_BUFFER_SIZE];
-	struct nftnl_rule *filter = nftnl_rule_alloc();
-	struct nlmsghdr *nlh;
 
-	if (!filter)
-		die("out of memory");
-	nlh = header(buf, NFT_MSG_GETRULE, NFPROTO_INET, NLM_F_DUMP, 0);
-	nftnl_rule_set_str(filter, NFTNL_RULE_TABLE, TABLE);
-	nftnl_rule_nlmsg_build_payload(nlh, filter);
-	nftnl_rule_free(filter);
-	return netlink_ask(nl, nlh, read_one, read_again, reader);
+	return netlink_ask(nl, header(buf, NFT_MSG_GETRULE, NFPROTO_INET,
+				      NLM_F_DUMP, 0),
+			   read_one, read_again, reader);
 }
 
 static int ask_generation(struct mnl_socket *nl, uint32_t *generation)
@@ -226,6 +236,25 @@ static int say_errno(struct error *err, const char *what)
 	return fail(err, "%s: %s", what, strerror(errno));
 }
 
+/* Rules that change while they are read may be there twice, or not. */
+static int ask_until_same(struct mnl_socket *nl, struct reader *reader)
+{
+	uint32_t *before = &reader->table->generation, after;
+
+	if (ask_generation(nl, before))
+		return -1;
+	for (int i = 0; i < TRIES; i++) {
+		if (ask_rules(nl, reader) || ask_generation(nl, &after))
+			return -1;
+		if (after == *before)
+			return 0;
+		*before = after;
+		read_again(reader);
+	}
+	errno = EINTR;
+	return -1;
+}
+
 int table_read(struct table *table, struct error *err)
 {
 	struct reader reader = { .table = table, .err = err };
@@ -235,11 +264,7 @@ int table_read(struct table *table, struct error *err)
 	*table = (struct table){ 0 };
 	if (netlink_open(NETLINK_NETFILTER, &nl, err))
 		return -1;
-	ret = ask_generation(nl, &table->generation);
-	if (!ret)
-		ret = ask_rules(nl, &reader);
-	if (ret && errno == ENOENT)
-		ret = 0;
+	ret = ask_until_same(nl, &reader);
 	if (ret)
 		say_errno(err, "reading the rules");
 	else if (reader.failed)
