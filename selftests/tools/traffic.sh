@@ -95,9 +95,10 @@ watch()		# NS NAME HOOK PRIORITY [MATCH...]: count what passes there
 	add_rule "$ns" watch "$name" "$hook" "$priority" "$* counter name $name"
 }
 
-watched()	# NS NAME
+watched()	# NS NAME [packets|bytes]
 {
-	in_ns "$1" nft list counter "$family" watch "$2" | sed -n 's/.*packets \([0-9]*\).*/\1/p'
+	in_ns "$1" nft list counter "$family" watch "$2" |
+		sed -n "s/.*\<${3-packets} \([0-9]*\).*/\1/p"
 }
 
 has_watched()	# N NS NAME
