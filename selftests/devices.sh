@@ -41,11 +41,6 @@ on_link()
 	ip -n "$1" addr add "$net$3$host$4/$bits" dev "$2"
 }
 
-answering()	# ADDRESS: until the link works; before there are rules
-{
-	wait_until 20 in_ns "$client" ping -c 1 -W 1 "$1"
-}
-
 rename_r0()	# NAME
 {
 	local old=$r0

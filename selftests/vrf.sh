@@ -91,6 +91,8 @@ ip -n "$router" link set r1 master vrf0
 
 for family in $families; do
 	use_family "$family"
+	# Devices go down and up as they join: the kernel takes up to a second to use them again.
+	answering "$server_at"
 	run in_both_passes
 	run in_second_pass
 	run chained

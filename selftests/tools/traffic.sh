@@ -221,6 +221,11 @@ pings()		# N NS ADDRESS [OPTION...]: all are answered
 	grep -q " $n received" "$tmp/ping" || { cat "$tmp/ping"; return 1; }
 }
 
+answering()	# ADDRESS: until the client's way there works; before there are rules
+{
+	wait_until 20 in_ns "$client" ping -c 1 -W 1 "$1"
+}
+
 ping_lost()	# NS ADDRESS [OPTION...]: one, and nothing comes back
 {
 	local ns=$1 to=$2
