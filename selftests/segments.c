@@ -2,6 +2,8 @@
 /*
  * What cannot be made fit for reading: an aggregate, as a guest might send it,
  * that cannot be taken apart.
+ *
+ * TIMEOUT=120
  */
 
 #include <linux/if_tun.h>
