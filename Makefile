@@ -73,7 +73,7 @@ bench: build ## measure divert beside NFQUEUE, TUN and others (ONLY=a,b: only th
 style: deps ## checkpatch, sparse, W=1, shellcheck: no findings allowed
 	@selftests/style
 
-analyze: deps ## gcc -fanalyzer and cppcheck over the tools: no findings but those explained
+analyze: deps ## coccinelle over the module; gcc -fanalyzer, clang-tidy, cppcheck over the tools: no findings but those explained
 	@selftests/analyze
 
 coverage-of-contract: ## list the contract's statements that no test names
