@@ -327,7 +327,7 @@ examined_machine()
 
 	wait_until 10 rmmod divert
 	check "divertctl: doctor finds a module that is not installed" \
-		finds_here "^problem +module: not installed for kernel $(uname -r): "
+		finds_here "^problem +module: not installed for kernel $(uname -r | sed 's/[.+]/\\&/g'): "
 	check "divertctl: doctor finds one that is not loaded" \
 		finds_here '^problem +module: installed but not loaded: modprobe divert' \
 		"$(put_file "$modules" 'updates/dkms/divert.ko:')"
