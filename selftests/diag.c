@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <sys/fsuid.h>
 #include <sys/stat.h>
-#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -37,22 +36,6 @@ struct told {
 static struct told told[SOCKETS_MAX];
 static struct packet got;
 
-/* The module is not where modprobe looks; the test's folder leads to it. */
-static int diag_module(const char *command)
-{
-	char path[256], line[512];
-	struct utsname uts;
-	int len = readlink("/proc/self/exe", path, sizeof(path) - 1);
-
-	if (len < 0 || uname(&uts))
-		die("/proc/self/exe");
-	path[len] = 0;
-	*strrchr(path, '/') = 0;
-	*strrchr(path, '/') = 0;
-	snprintf(line, sizeof(line), command, path, uts.release);
-	return system(line);
-}
-
 FIXTURE(diag)
 {
 	struct loop loop;
@@ -61,8 +44,7 @@ FIXTURE(diag)
 
 FIXTURE_SETUP(diag)
 {
-	if (diag_module("modprobe -q inet_diag; insmod %s/%s/divert_diag.ko"))
-		die("divert_diag.ko");
+	diag_load();
 	loop_open(&self->loop);
 	self->nl = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC,
 			  NETLINK_SOCK_DIAG);
@@ -74,7 +56,7 @@ FIXTURE_TEARDOWN(diag)
 {
 	EXPECT_TRUE(loop_unharmed(&self->loop));
 	close(self->nl);
-	EXPECT_EQ(0, diag_module("rmmod divert_diag"));
+	EXPECT_EQ(0, diag_unload());
 }
 
 static void parse(struct told *t, struct nlmsghdr *nlh)

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <time.h>
 
 #include "divert_test.h"
@@ -170,6 +171,30 @@ int tun_new(int flags)
 	ip_batch("address add 10.0.9.1/24 dev t0\n"
 		 "link set t0 up\n");
 	return fd;
+}
+
+/* The module is not where modprobe looks; the test's folder leads to it. */
+void diag_load(void)
+{
+	char path[256], line[512];
+	struct utsname uts;
+	int len = readlink("/proc/self/exe", path, sizeof(path) - 1);
+
+	if (len < 0 || uname(&uts))
+		die("/proc/self/exe");
+	path[len] = 0;
+	*strrchr(path, '/') = 0;
+	*strrchr(path, '/') = 0;
+	snprintf(line, sizeof(line),
+		 "modprobe -q inet_diag; insmod %s/%s/divert_diag.ko", path,
+		 uts.release);
+	if (system(line))
+		die("divert_diag.ko");
+}
+
+int diag_unload(void)
+{
+	return system("rmmod divert_diag");
 }
 
 int ifindex_of(const char *name)

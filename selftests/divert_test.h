@@ -66,6 +66,10 @@ int veth_new(void);
  * IFF_VNET_HDR, behind a header that may leave work for later.
  */
 int tun_new(int flags);
+/* divert_diag.ko, from where this program is. */
+void diag_load(void);
+/* Return: 0 if it could go. */
+int diag_unload(void);
 int ifindex_of(const char *name);
 
 /* /proc/sys/... */
