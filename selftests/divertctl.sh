@@ -392,6 +392,8 @@ marks()
 {
 	check "divertctl: mark" eval '[ "$(ctl mark 8668 100)" = 0x21dc0064 ]'
 	check "divertctl: mark tells what cannot be" says 1 'port 65535: .* allow 1 to 65534' mark 65535 1
+	check "divertctl: mark --define of what is malformed prints nothing" \
+		eval '[ "$(ctl mark --define web=7000:100 web=x 2>/dev/null || echo failed)" = failed ]'
 	ctl mark --define web=7000:100 >"$tmp/define.nft"
 	cat >>"$tmp/define.nft" <<-'EOF'
 		table ip t {

@@ -10,15 +10,15 @@
 #include "divertctl.h"
 
 /* nft takes no expressions of constants, so all are given as numbers. */
-static void define_masks(const struct conf *conf)
+static void define_masks(FILE *out, const struct conf *conf)
 {
-	printf("# marks of divert rules, by net.divert's masks\n");
-	printf("define divert_ours = 0x%08x\n", conf_ours(conf));
-	printf("define divert_keep = 0x%08x\n", ~conf_ours(conf));
-	printf("define divert_port_mask = 0x%08x\n", conf->port_mask);
-	printf("define divert_cookie_mask = 0x%08x\n", conf->cookie_mask);
-	printf("# of packets that come from a divert socket: meta mark & $divert_port_mask == $divert_diverted\n");
-	printf("define divert_diverted = 0x%08x\n", conf->port_mask);
+	fprintf(out, "# marks of divert rules, by net.divert's masks\n");
+	fprintf(out, "define divert_ours = 0x%08x\n", conf_ours(conf));
+	fprintf(out, "define divert_keep = 0x%08x\n", ~conf_ours(conf));
+	fprintf(out, "define divert_port_mask = 0x%08x\n", conf->port_mask);
+	fprintf(out, "define divert_cookie_mask = 0x%08x\n", conf->cookie_mask);
+	fprintf(out, "# of packets that come from a divert socket: meta mark & $divert_port_mask == $divert_diverted\n");
+	fprintf(out, "define divert_diverted = 0x%08x\n", conf->port_mask);
 }
 
 static bool is_name(const char *name, size_t len)
@@ -30,7 +30,7 @@ static bool is_name(const char *name, size_t len)
 }
 
 /* NAME=PORT:COOKIE */
-static int define_mark(const struct conf *conf, const char *word,
+static int define_mark(FILE *out, const struct conf *conf, const char *word,
 		       struct error *err)
 {
 	size_t len = strcspn(word, "=");
@@ -52,21 +52,33 @@ static int define_mark(const struct conf *conf, const char *word,
 			    word);
 	if (conf_mark(conf, port, cookie, false, &mark, err))
 		return -1;
-	printf("# port %lu, rule %lu\n", port, cookie);
-	printf("define %.*s = 0x%08x\n", (int)len, word, mark);
-	printf("define %.*s_before = 0x%08x\n", (int)len, word,
-	       conf->port_mask | field_put(conf->cookie_mask, cookie));
+	fprintf(out, "# port %lu, rule %lu\n", port, cookie);
+	fprintf(out, "define %.*s = 0x%08x\n", (int)len, word, mark);
+	fprintf(out, "define %.*s_before = 0x%08x\n", (int)len, word,
+		conf->port_mask | field_put(conf->cookie_mask, cookie));
 	return 0;
 }
 
+/* All, or nothing. */
 static int define_all(const struct conf *conf, int n, char **words,
 		      struct error *err)
 {
-	define_masks(conf);
-	for (int i = 0; i < n; i++)
-		if (define_mark(conf, words[i], err))
-			return -1;
-	return 0;
+	char *text;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+	int ret = 0;
+
+	if (!out)
+		die("out of memory");
+	define_masks(out, conf);
+	for (int i = 0; i < n && !ret; i++)
+		ret = define_mark(out, conf, words[i], err);
+	if (fclose(out))
+		die("out of memory");
+	if (!ret)
+		fputs(text, stdout);
+	free(text);
+	return ret;
 }
 
 static int print_mark(const struct conf *conf, const char *port_word,
