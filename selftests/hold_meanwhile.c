@@ -76,7 +76,7 @@ TEST_F(one, O7_metadata_stay)
 		 " chain c {\n"
 		 "  type filter hook output priority 0;\n"
 		 "  ct state invalid,untracked counter name invalid\n"
-		 "  udp dport %d ct state new meta skuid 0 meta cgroup 0 counter name good\n"
+		 "  udp dport %d ct state new meta skuid 0 meta skgid 0 counter name good\n"
 		 " }\n"
 		 "}\n", UDP_PORT);
 	kept_send(&self->kept, 10);
