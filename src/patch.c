@@ -247,9 +247,19 @@ static u32 divert_ports(const struct sk_buff *skb, unsigned int hlen)
 	return get_unaligned((u32 *)(skb->data + hlen));
 }
 
-/* What drivers take a packet apart by must stay: where its headers begin and
- * end. Tunnels' inner headers count as what comes before the transport header.
+/* Bits of the byte @at, counted from the transport header on, that say where
+ * headers begin and end. What comes before it does: tunnels' inner headers.
  */
+static u8 divert_fixed_bits(bool tcp, int at)
+{
+	if (at < 0)
+		return 0xff;
+	if (tcp)
+		return at == DIVERT_TCP_DOFF ? DIVERT_TCP_DOFF_MASK : 0;
+	return at / 2 == offsetof(struct udphdr, len) / 2 ? 0xff : 0;
+}
+
+/* What drivers take a packet apart by must stay. */
 static bool divert_segments_stay(const struct sk_buff *skb,
 				 const struct divert_bytes *from, size_t len,
 				 u32 offset, unsigned int hlen)
@@ -268,14 +278,7 @@ static bool divert_segments_stay(const struct sk_buff *skb,
 		    skb_copy_bits(skb, at, &old, 1))
 			return false;
 		new = from->head[at - offset];
-		if (at < start && old != new)
-			return false;
-		if (tcp && at == start + DIVERT_TCP_DOFF &&
-		    (old ^ new) & DIVERT_TCP_DOFF_MASK)
-			return false;
-		if (!tcp && old != new &&
-		    (at - start == offsetof(struct udphdr, len) ||
-		     at - start == offsetof(struct udphdr, len) + 1))
+		if ((old ^ new) & divert_fixed_bits(tcp, at - start))
 			return false;
 	}
 	return true;

@@ -173,20 +173,23 @@ static int divert_send_one(struct divert_net *dn, struct sock *sk,
 	return err ?: divert_write(dn, sk, msg, len, &to);
 }
 
+static int divert_may_send(const struct sock *sk, const struct msghdr *msg)
+{
+	if (msg->msg_flags & MSG_OOB)
+		return -EOPNOTSUPP;
+	return READ_ONCE(sk->sk_shutdown) & SEND_SHUTDOWN ? -EPIPE : 0;
+}
+
 static int divert_sendmsg(struct socket *sock, struct msghdr *msg, size_t len)
 {
 	struct divert_net *dn = divert_pernet(sock_net(sock->sk));
 	struct sock *sk = sock->sk;
-	int err = 0;
+	int err = divert_may_send(sk, msg);
 
-	if (msg->msg_flags & MSG_OOB)
-		err = -EOPNOTSUPP;
-	else if (READ_ONCE(sk->sk_shutdown) & SEND_SHUTDOWN)
-		err = -EPIPE;
-	else if (READ_ONCE(divert_sk(sk)->records))
+	if (!err && READ_ONCE(divert_sk(sk)->records))
 		return divert_record_write(dn, sk, msg, len);
-
-	err = err ?: divert_send_one(dn, sk, msg, len);
+	if (!err)
+		err = divert_send_one(dn, sk, msg, len);
 	/* Not every last message has a packet to end the batch with. */
 	if (err || !(msg->msg_flags & MSG_BATCH))
 		divert_batch_end(dn, sk);
