@@ -112,12 +112,16 @@ FIXTURE_TEARDOWN(records)
 	EXPECT_EQ(0, kept_away(&self->kept.before));
 }
 
+/* All are there to be read at once: what is received comes by a softirq. */
 static void send_many(const struct kept *kept, int n)
 {
+	long before = counted(&kept->before, "diverted");
 	int i;
 
 	for (i = 0; i < n; i++)
 		kept_send(kept, 100 + i);
+	if (!wait_counted(&kept->before, "diverted", before + n))
+		die("not all are diverted");
 }
 
 TEST_F(records, O8_headers_of_many)
