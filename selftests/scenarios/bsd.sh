@@ -21,7 +21,7 @@ start()		# PROGRAM ARG...: which binds port 7000; output in $tmp/PROGRAM
 {
 	spawn "$router" "$tools/../bsd/$1" "${@:2}" >"$tmp/$1" 2>&1
 	daemon=$SPAWNED
-	wait_until 60 _has_port "$router" 7000
+	wait_until 60 has_port "$router" 7000
 }
 
 alive()
@@ -150,9 +150,9 @@ daq()
 	spawn "$router" bash -c "exec '$tools/../bsd/daq' 7000 81 <'$tmp/engine'" >"$tmp/daq" 2>&1
 	daemon=$SPAWNED
 	wait_until 10 grep -q initialized "$tmp/daq"
-	check "B2 daq: a socket that is not bound has no port" _fails _has_port "$router" 7000
+	check "B2 daq: a socket that is not bound has no port" _fails has_port "$router" 7000
 	echo >&3
-	wait_until 60 _has_port "$router" 7000
+	wait_until 60 has_port "$router" 7000
 	check "R4 daq: a file comes whole" fetched
 	check "R4 W2 W3 daq: a blocked connection is reset by what it forges" refused 81
 	check "daq: it was blocked on its first packet" has_watched 0 "$server" blocked

@@ -186,10 +186,10 @@ example_start()	# NS PORT PROGRAM [ARG...]: from tools/examples; output in $tmp/
 	shift 3
 	[ -x "$path" ] || path=$here/../tools/examples/$program
 	spawn "$ns" "$path" "$@" >"$tmp/$program" 2>&1
-	wait_until 10 _has_port "$ns" "$port" || { cat "$tmp/$program"; return 1; }
+	wait_until 10 has_port "$ns" "$port" || { cat "$tmp/$program"; return 1; }
 }
 
-_has_port()	# NS PORT
+has_port()	# NS PORT
 {
 	in_ns "$1" grep -q "^ *$2:" /proc/net/divert
 }
