@@ -153,5 +153,7 @@ check "nat: without it, no answer finds back" ping_lost "$client" $server_ip
 divert_rule "$router" postrouting 8668 100 oifname r1 ip saddr 10.0.1.0/24
 divert_rule "$router" prerouting 8668 200 iifname r1 ip daddr $router_server_ip
 watch "$server" inside prerouting -300 ip saddr 10.0.1.0/24
+watch "$server" router prerouting -300 ip saddr $router_server_ip
 in_mode plain -m plain
+check "nat plain: but packets" [ "$(watched "$server" router)" -gt 1000 ]
 in_mode hold
