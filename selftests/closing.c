@@ -186,7 +186,7 @@ static int passing_open(void)
 	};
 	int fd = divert_open(PORT);
 
-	if (setsockopt(fd, SOL_DIVERT, DIVERT_LIMITS, &limits, sizeof(limits)))
+	if (limits_set(fd, &limits))
 		die("DIVERT_LIMITS");
 	return fd;
 }

@@ -185,6 +185,12 @@ static inline int set_int(int fd, int level, int name, int value)
 	return errno_of(setsockopt(fd, level, name, &value, sizeof(value)));
 }
 
+static inline int limits_set(int fd, const struct divert_limits *limits)
+{
+	return errno_of(setsockopt(fd, SOL_DIVERT, DIVERT_LIMITS, limits,
+				   sizeof(*limits)));
+}
+
 static inline int get_int(int fd, int level, int name)
 {
 	int value = 0;

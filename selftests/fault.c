@@ -277,8 +277,7 @@ static int set_limits(int fd, int packets, int on_close)
 		.close = on_close,
 	};
 
-	return errno_of(setsockopt(fd, SOL_DIVERT, DIVERT_LIMITS, &limits,
-				   sizeof(limits)));
+	return limits_set(fd, &limits);
 }
 
 static int call_limits(struct faults *f)

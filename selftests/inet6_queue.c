@@ -37,12 +37,6 @@ FIXTURE_TEARDOWN(queue6)
 	EXPECT_FALSE(readable(self->rx));
 }
 
-static int set_limits(int fd, const struct divert_limits *limits)
-{
-	return errno_of(setsockopt(fd, SOL_DIVERT, DIVERT_LIMITS, limits,
-				   sizeof(*limits)));
-}
-
 static void send_some(int tx, int payload, int n)
 {
 	while (n--)
@@ -77,7 +71,7 @@ static bool goes_on(int tx, int rx, int payload)
 TEST_F(queue6, V6_2_O5_old_drop)
 {
 	self->limits.age = 20;
-	EXPECT_EQ(0, set_limits(self->fd, &self->limits));
+	EXPECT_EQ(0, limits_set(self->fd, &self->limits));
 	send_some(self->tx, 10, 5);
 	EXPECT_TRUE(wait_counted(&self->before, "expired", 5));
 	EXPECT_FALSE(readable(self->fd));
@@ -92,7 +86,7 @@ TEST_F(queue6, V6_2_O5_old_pass)
 	mark_udp("postrouting");
 	self->limits.age = 20;
 	self->limits.old = DIVERT_POLICY_PASS;
-	EXPECT_EQ(0, set_limits(self->fd, &self->limits));
+	EXPECT_EQ(0, limits_set(self->fd, &self->limits));
 	send_some(self->tx, 10, 5);
 	for (i = 0; i < 5; i++)
 		EXPECT_EQ(10, udp_receive(self->rx, got.data, 100));
@@ -115,7 +109,7 @@ TEST_F(queue6, V6_2_S4_O5_rcvbuf)
 	EXPECT_EQ(n - held, counted(&self->before, "full"));
 
 	self->limits.full = DIVERT_POLICY_PASS;
-	EXPECT_EQ(0, set_limits(self->fd, &self->limits));
+	EXPECT_EQ(0, limits_set(self->fd, &self->limits));
 	for (i = 0; i < held; i++)
 		EXPECT_EQ(SIZE6 + 1000, read6(self->fd, &packet));
 	EXPECT_FALSE(readable(self->fd));
@@ -138,7 +132,7 @@ TEST_F(queue6, V6_2_T1_full_watcher)
 	close(self->fd);
 	watcher = watcher6_open();
 	self->limits.packets = 1;
-	EXPECT_EQ(0, set_limits(watcher, &self->limits));
+	EXPECT_EQ(0, limits_set(watcher, &self->limits));
 	for (i = 0; i < 5; i++)
 		EXPECT_TRUE(goes_on(self->tx, self->rx, 10 + i));
 	EXPECT_TRUE(has_one(watcher, 10));

@@ -262,8 +262,7 @@ static inline int set_limits(int fd, int age, int old, int close)
 		.size = sizeof(limits), .age = age, .old = old, .close = close,
 	};
 
-	return errno_of(setsockopt(fd, SOL_DIVERT, DIVERT_LIMITS, &limits,
-				   sizeof(limits)));
+	return limits_set(fd, &limits);
 }
 
 /* Packets that are still kept, say the counters. */

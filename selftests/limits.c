@@ -72,12 +72,6 @@ FIXTURE_TEARDOWN(limits)
 	EXPECT_FALSE(readable(self->loop.rx));
 }
 
-static int set_limits(int fd, const struct divert_limits *limits)
-{
-	return errno_of(setsockopt(fd, SOL_DIVERT, DIVERT_LIMITS, limits,
-				   sizeof(*limits)));
-}
-
 static struct divert_limits get_limits(int fd)
 {
 	struct divert_limits limits;
@@ -131,10 +125,10 @@ TEST_F(limits, O5_read_back)
 
 	/* Before bind and behind it. */
 	for (i = 0; i < 2; i++) {
-		EXPECT_EQ(0, set_limits(fd[i], &limits));
+		EXPECT_EQ(0, limits_set(fd[i], &limits));
 		back = get_limits(fd[i]);
 		EXPECT_EQ(0, memcmp(&limits, &back, sizeof(back)));
-		EXPECT_EQ(0, set_limits(fd[i], &self->limits));
+		EXPECT_EQ(0, limits_set(fd[i], &self->limits));
 		back = get_limits(fd[i]);
 		EXPECT_EQ(0, memcmp(&self->limits, &back, sizeof(back)));
 	}
@@ -157,9 +151,9 @@ TEST_F(limits, O5_invalid_einval)
 	int i, fd = self->loop.fd;
 
 	limits.packets = 5;
-	EXPECT_EQ(0, set_limits(fd, &limits));
+	EXPECT_EQ(0, limits_set(fd, &limits));
 	for (i = 0; i < ARRAY_LEN(wrong); i++)
-		EXPECT_EQ(-EINVAL, set_limits(fd, &wrong[i])) {
+		EXPECT_EQ(-EINVAL, limits_set(fd, &wrong[i])) {
 			TH_LOG("%d", i);
 		}
 	EXPECT_EQ(-EINVAL, errno_of(setsockopt(fd, SOL_DIVERT, DIVERT_LIMITS,
@@ -178,7 +172,7 @@ TEST_F(limits, O5_invalid_einval)
 TEST_F(limits, O5_packets)
 {
 	self->limits.packets = 3;
-	EXPECT_EQ(0, set_limits(self->loop.fd, &self->limits));
+	EXPECT_EQ(0, limits_set(self->loop.fd, &self->limits));
 	send_some(&self->loop, 10, 5);
 	EXPECT_EQ(3, counted(&self->before, "diverted"));
 	EXPECT_EQ(2, counted(&self->before, "full"));
@@ -193,7 +187,7 @@ TEST_F(limits, O5_packets)
 TEST_F(limits, O5_bytes)
 {
 	self->limits.bytes = 2 * 128;
-	EXPECT_EQ(0, set_limits(self->loop.fd, &self->limits));
+	EXPECT_EQ(0, limits_set(self->loop.fd, &self->limits));
 	loop_send(&self->loop, 100);
 	loop_send(&self->loop, 100);
 	loop_send(&self->loop, 0);
@@ -218,7 +212,7 @@ TEST_F(limits, O5_full_pass)
 {
 	self->limits.packets = 2;
 	self->limits.full = DIVERT_POLICY_PASS;
-	EXPECT_EQ(0, set_limits(self->loop.fd, &self->limits));
+	EXPECT_EQ(0, limits_set(self->loop.fd, &self->limits));
 	send_some(&self->loop, 10, 5);
 	EXPECT_EQ(2, counted(&self->before, "diverted"));
 	EXPECT_EQ(3, counted(&self->before, "passed"));
@@ -240,7 +234,7 @@ TEST_F(limits, O5_full_pass_of_the_buffer)
 
 	set_int(self->loop.fd, SOL_SOCKET, SO_RCVBUF, 20000);
 	self->limits.full = DIVERT_POLICY_PASS;
-	EXPECT_EQ(0, set_limits(self->loop.fd, &self->limits));
+	EXPECT_EQ(0, limits_set(self->loop.fd, &self->limits));
 	for (i = 0; i < n; i++)
 		loop_send(&self->loop, 1000);
 	passed = counted(&self->before, "passed");
@@ -260,7 +254,7 @@ TEST_F(limits, O5_full_pass_segments)
 
 	self->limits.packets = 3;
 	self->limits.full = DIVERT_POLICY_PASS;
-	EXPECT_EQ(0, set_limits(self->loop.fd, &self->limits));
+	EXPECT_EQ(0, limits_set(self->loop.fd, &self->limits));
 	if (set_int(self->loop.tx, IPPROTO_UDP, UDP_SEGMENT, 1000))
 		SKIP(return, "no UDP_SEGMENT here");
 	ASSERT_EQ(10000, sendto(self->loop.tx, data, sizeof(data), 0,
@@ -335,7 +329,7 @@ static int overshoot(int fd)
 TEST_F(limits, D8_O5_packets_from_several_cpus)
 {
 	self->limits.packets = 1;
-	EXPECT_EQ(0, set_limits(self->loop.fd, &self->limits));
+	EXPECT_EQ(0, limits_set(self->loop.fd, &self->limits));
 	EXPECT_EQ(0, overshoot(self->loop.fd));
 	EXPECT_EQ(300, counted(&self->before, "full"));
 }
@@ -343,7 +337,7 @@ TEST_F(limits, D8_O5_packets_from_several_cpus)
 TEST_F(limits, D8_O5_bytes_from_several_cpus)
 {
 	self->limits.bytes = 2 * 38 - 1;
-	EXPECT_EQ(0, set_limits(self->loop.fd, &self->limits));
+	EXPECT_EQ(0, limits_set(self->loop.fd, &self->limits));
 	EXPECT_EQ(0, overshoot(self->loop.fd));
 	EXPECT_EQ(300, counted(&self->before, "full"));
 }
@@ -353,7 +347,7 @@ TEST_F(limits, D8_O5_bytes_from_several_cpus)
 TEST_F(limits, O5_old_drop)
 {
 	self->limits.age = 20;
-	EXPECT_EQ(0, set_limits(self->loop.fd, &self->limits));
+	EXPECT_EQ(0, limits_set(self->loop.fd, &self->limits));
 	send_some(&self->loop, 10, 5);
 	EXPECT_TRUE(wait_counted(&self->before, "expired", 5));
 	EXPECT_FALSE(readable(self->loop.fd));
@@ -368,7 +362,7 @@ TEST_F(limits, O5_old_pass)
 {
 	self->limits.age = 20;
 	self->limits.old = DIVERT_POLICY_PASS;
-	EXPECT_EQ(0, set_limits(self->loop.fd, &self->limits));
+	EXPECT_EQ(0, limits_set(self->loop.fd, &self->limits));
 	send_some(&self->loop, 10, 5);
 	EXPECT_TRUE(received(self->loop.rx, 10, 5));
 	EXPECT_TRUE(wait_counted(&self->before, "released", 5));
@@ -385,10 +379,10 @@ TEST_F(limits, O5_age_counts_for_those_queued_before)
 {
 	send_some(&self->loop, 10, 5);
 	self->limits.age = 1;
-	EXPECT_EQ(0, set_limits(self->loop.fd, &self->limits));
+	EXPECT_EQ(0, limits_set(self->loop.fd, &self->limits));
 	EXPECT_TRUE(wait_counted(&self->before, "expired", 5));
 	self->limits.age = 0;
-	EXPECT_EQ(0, set_limits(self->loop.fd, &self->limits));
+	EXPECT_EQ(0, limits_set(self->loop.fd, &self->limits));
 	loop_send(&self->loop, 10);
 	EXPECT_TRUE(loop_pass(&self->loop, 10));
 }
@@ -409,7 +403,7 @@ TEST_F(limits, O5_each_by_its_own_age)
 	__s64 late;
 
 	self->limits.age = 2000;
-	EXPECT_EQ(0, set_limits(self->loop.fd, &self->limits));
+	EXPECT_EQ(0, limits_set(self->loop.fd, &self->limits));
 	do {
 		long expired = counted(&self->before, "expired");
 
@@ -429,7 +423,7 @@ TEST_F(limits, O5_long_age_keeps)
 {
 	self->limits.age = 1000 * 1000;
 	self->limits.old = DIVERT_POLICY_PASS;
-	EXPECT_EQ(0, set_limits(self->loop.fd, &self->limits));
+	EXPECT_EQ(0, limits_set(self->loop.fd, &self->limits));
 	loop_send(&self->loop, 10);
 	EXPECT_TRUE(loop_pass(&self->loop, 10));
 	EXPECT_EQ(1, counted(&self->before, "read"));
@@ -449,7 +443,7 @@ TEST_F(limits, O5_close_drop)
 TEST_F(limits, O5_close_pass)
 {
 	self->limits.close = DIVERT_POLICY_PASS;
-	EXPECT_EQ(0, set_limits(self->loop.fd, &self->limits));
+	EXPECT_EQ(0, limits_set(self->loop.fd, &self->limits));
 	send_some(&self->loop, 10, 50);
 	EXPECT_EQ(38, divert_read(self->loop.fd, &got, NULL));
 	close(self->loop.fd);
@@ -466,7 +460,7 @@ TEST_F(limits, O5_close_pass_input)
 	nft_load("flush ruleset\n");
 	nft_mark_udp("prerouting", MARK(PORT, COOKIE));
 	self->limits.close = DIVERT_POLICY_PASS;
-	EXPECT_EQ(0, set_limits(self->loop.fd, &self->limits));
+	EXPECT_EQ(0, limits_set(self->loop.fd, &self->limits));
 	send_some(&self->loop, 10, 10);
 	EXPECT_TRUE(wait_counted(&self->before, "diverted", 10));
 	close(self->loop.fd);
@@ -480,7 +474,7 @@ TEST_F(limits, O5_close_pass_of_written)
 	struct sockaddr_in from;
 
 	self->limits.close = DIVERT_POLICY_PASS;
-	EXPECT_EQ(0, set_limits(self->loop.fd, &self->limits));
+	EXPECT_EQ(0, limits_set(self->loop.fd, &self->limits));
 	loop_send(&self->loop, 10);
 	EXPECT_EQ(38, divert_read(self->loop.fd, &got, &from));
 	divert_set_cookie(&from, 0);
@@ -494,7 +488,7 @@ TEST_F(limits, O5_close_pass_of_written)
 TEST_F(limits, O5_close_pass_sender_has_gone)
 {
 	self->limits.close = DIVERT_POLICY_PASS;
-	EXPECT_EQ(0, set_limits(self->loop.fd, &self->limits));
+	EXPECT_EQ(0, limits_set(self->loop.fd, &self->limits));
 	send_some(&self->loop, 10, 3);
 	close(self->loop.tx);
 	close(self->loop.fd);
@@ -510,7 +504,7 @@ TEST_F(limits, O5_close_pass_of_copies)
 	EXPECT_EQ(0, set_int(fd, SOL_DIVERT, DIVERT_TEE, 1));
 	self->limits.close = DIVERT_POLICY_PASS;
 	self->limits.old = DIVERT_POLICY_PASS;
-	EXPECT_EQ(0, set_limits(fd, &self->limits));
+	EXPECT_EQ(0, limits_set(fd, &self->limits));
 	EXPECT_EQ(0, divert_bind(fd, PORT));
 	send_some(&self->loop, 10, 3);
 	EXPECT_TRUE(received(self->loop.rx, 10, 3));
@@ -524,18 +518,18 @@ TEST_F(limits, O5_close_pass_of_copies)
 TEST_F(limits, O5_policy_of_the_time)
 {
 	self->limits.close = DIVERT_POLICY_PASS;
-	EXPECT_EQ(0, set_limits(self->loop.fd, &self->limits));
+	EXPECT_EQ(0, limits_set(self->loop.fd, &self->limits));
 	loop_send(&self->loop, 10);
 	self->limits.close = DIVERT_POLICY_DROP;
 	self->limits.old = DIVERT_POLICY_PASS;
-	EXPECT_EQ(0, set_limits(self->loop.fd, &self->limits));
+	EXPECT_EQ(0, limits_set(self->loop.fd, &self->limits));
 	loop_send(&self->loop, 11);
 	self->limits.close = DIVERT_POLICY_PASS;
-	EXPECT_EQ(0, set_limits(self->loop.fd, &self->limits));
+	EXPECT_EQ(0, limits_set(self->loop.fd, &self->limits));
 	loop_send(&self->loop, 12);
 	self->limits.close = DIVERT_POLICY_DROP;
 	self->limits.old = DIVERT_POLICY_DROP;
-	EXPECT_EQ(0, set_limits(self->loop.fd, &self->limits));
+	EXPECT_EQ(0, limits_set(self->loop.fd, &self->limits));
 	close(self->loop.fd);
 	EXPECT_EQ(10, udp_receive(self->loop.rx, got.data, 100));
 	EXPECT_EQ(12, udp_receive(self->loop.rx, got.data, 100));
@@ -546,7 +540,7 @@ TEST_F(limits, O5_policy_of_the_time)
 TEST_F(limits, O5_close_pass_with_info)
 {
 	self->limits.close = DIVERT_POLICY_PASS;
-	EXPECT_EQ(0, set_limits(self->loop.fd, &self->limits));
+	EXPECT_EQ(0, limits_set(self->loop.fd, &self->limits));
 	EXPECT_EQ(0, set_int(self->loop.fd, SOL_DIVERT, DIVERT_INFO, 1));
 	send_some(&self->loop, 10, 3);
 	EXPECT_TRUE(loop_pass(&self->loop, 10));
@@ -576,7 +570,7 @@ TEST_F(limits, O5_old_pass_while_peeking)
 	self->limits.age = 1;
 	self->limits.old = DIVERT_POLICY_PASS;
 	EXPECT_EQ(0, set_int(self->loop.fd, SOL_DIVERT, DIVERT_INFO, 1));
-	EXPECT_EQ(0, set_limits(self->loop.fd, &self->limits));
+	EXPECT_EQ(0, limits_set(self->loop.fd, &self->limits));
 	for (i = 0; i < 2; i++)
 		ASSERT_EQ(0, pthread_create(&thread[i], NULL, peek,
 					    &self->loop.fd));
@@ -600,7 +594,7 @@ TEST_F(limits, R6_device_removed_while_held)
 
 	(void)peer;
 	self->limits.close = DIVERT_POLICY_PASS;
-	EXPECT_EQ(0, set_limits(self->loop.fd, &self->limits));
+	EXPECT_EQ(0, limits_set(self->loop.fd, &self->limits));
 	ip_batch("neighbour add 10.0.0.2 lladdr 02:00:00:00:00:02 dev v0\n");
 	udp_send(self->loop.tx, "10.0.0.2", 10);
 	udp_send(self->loop.tx, "10.0.0.2", 11);
