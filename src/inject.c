@@ -22,7 +22,28 @@
 /* Building */
 
 /* Longer ones come in several pieces. */
-#define DIVERT_SHORT	(SKB_WITH_OVERHEAD(PAGE_SIZE) - NET_SKB_PAD - MAX_HEADER)
+#define DIVERT_SHORT	(SKB_WITH_OVERHEAD(PAGE_SIZE) - MAX_HEADER)
+
+/* Out of pages and of a store that each CPU has at hand: two slabs less to ask
+ * and to give back to. NULL if these are empty just now.
+ */
+static struct sk_buff *divert_alloc_frag(size_t len)
+{
+	size_t size = SKB_DATA_ALIGN(MAX_HEADER + len) +
+		      SKB_DATA_ALIGN(sizeof(struct skb_shared_info));
+	struct sk_buff *skb = NULL;
+	void *data;
+
+	local_bh_disable();
+	data = napi_alloc_frag(size);
+	if (data) {
+		skb = napi_build_skb(data, size);
+		if (!skb)
+			skb_free_frag(data);
+	}
+	local_bh_enable();
+	return skb;
+}
 
 /* What is received in the same call, or in the same batch, is nobody's memory;
  * what is sent is the writer's until the device has it.
@@ -30,9 +51,10 @@
 static struct sk_buff *divert_alloc_short(struct sock *sk, size_t len,
 					  bool incoming)
 {
-	struct sk_buff *skb;
+	struct sk_buff *skb = divert_alloc_frag(len);
 
-	skb = __netdev_alloc_skb(NULL, MAX_HEADER + len, GFP_KERNEL);
+	if (!skb)
+		skb = alloc_skb(MAX_HEADER + len, GFP_KERNEL);
 	if (!skb)
 		return ERR_PTR(-ENOBUFS);
 	if (!incoming)
@@ -156,7 +178,6 @@ static struct sk_buff *divert_build(struct sock *sk, struct msghdr *msg,
 	}
 
 	skb->priority = READ_ONCE(sk->sk_priority);
-	memset(skb->cb, 0, sizeof(skb->cb));
 	return skb;
 }
 

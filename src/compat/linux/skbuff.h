@@ -5,6 +5,11 @@
 #include <linux/version.h>
 #include_next <linux/skbuff.h>
 
+/* v5.12: a CPU keeps some heads of packets at hand. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(5, 12, 0)
+#define napi_build_skb		build_skb
+#endif
+
 /* v5.18 has the drop reasons used here; before, packets die without one. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(5, 18, 0)
 #define skb_drop_reason		divert_skb_drop_reason
