@@ -92,6 +92,31 @@ daemon_mark()
 	no_policies
 }
 
+# What the kernel found for a flow counts no longer than it is true.
+route_changes()
+{
+	local way=("$far" via "$server_at" dev r1)
+
+	policy fwmark 0x1
+	ip -n "$router" "-$version" rule add fwmark 0x2 table 101
+	ip -n "$router" route add "${way[@]}" table 101
+	divert_rule "$router" output 7000 100 "$icmp" type echo-request
+	divertd_start d "$router" 7000 -m 2
+	check "W9 there is a route: pings arrive" pings 3 "$router" "$far" -m 1
+	ip -n "$router" route del "${way[@]}" table 101
+	ip -n "$router" route add blackhole "$far" table 101
+	check "W9 the route has changed: the next one has no way" ping_lost "$router" "$far" -m 1
+	ip -n "$router" route del blackhole "$far" table 101
+	ip -n "$router" route add "${way[@]}" table 101
+	check "W9 the route is back: pings arrive" pings 3 "$router" "$far" -m 1
+	divertd_stop d
+	check "W9 a route changes: what has no way is refused" has_total d errors=1
+	ip -n "$router" route del "${way[@]}" table 101
+	ip -n "$router" "-$version" rule del fwmark 0x2 table 101
+	in_ns "$router" nft flush ruleset
+	no_policies
+}
+
 daemon_device()
 {
 	policy oif r1
@@ -169,6 +194,7 @@ all()
 	run sender_mark_high
 	run sender_device
 	run daemon_mark
+	run route_changes
 	run daemon_device
 	run context_lost
 	for filter in $rp_filters; do

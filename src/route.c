@@ -66,6 +66,75 @@ static __be32 divert_flow_source(struct net *net, const struct iphdr *iph)
 	return ours ? saddr : 0;
 }
 
+/* What was found */
+
+void divert_routes_init(struct divert_sock *ds)
+{
+	spin_lock_init(&ds->routes_lock);
+}
+
+void divert_routes_exit(struct divert_sock *ds)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(ds->routes); i++)
+		dst_release(ds->routes[i].dst);
+}
+
+static struct divert_route *divert_route_place(struct divert_sock *ds,
+					       const struct flowi4 *fl4)
+{
+	u32 hash = (__force u32)fl4->daddr ^ (__force u16)fl4->fl4_sport ^
+		   (__force u16)fl4->fl4_dport;
+
+	return &ds->routes[hash_32(hash, DIVERT_ROUTES_BITS)];
+}
+
+/* As good as a connected socket's: until anything changes in routing. */
+static struct dst_entry *divert_route_recall(struct divert_sock *ds,
+					     const struct flowi4 *fl4)
+{
+	struct divert_route *route = divert_route_place(ds, fl4);
+	struct dst_entry *dst = NULL;
+
+	spin_lock(&ds->routes_lock);
+	if (route->dst && !memcmp(&route->flow, fl4, sizeof(*fl4)))
+		dst = dst_check(route->dst, 0);
+	if (dst)
+		dst_hold(dst);
+	spin_unlock(&ds->routes_lock);
+	return dst;
+}
+
+static void divert_route_remember(struct divert_sock *ds,
+				  const struct flowi4 *fl4,
+				  struct dst_entry *dst)
+{
+	struct divert_route *route = divert_route_place(ds, fl4);
+
+	dst_hold(dst);
+	spin_lock(&ds->routes_lock);
+	route->flow = *fl4;
+	swap(route->dst, dst);
+	spin_unlock(&ds->routes_lock);
+	dst_release(dst);
+}
+
+static struct dst_entry *divert_route_find(struct net *net, struct sock *sk,
+					   const struct flowi4 *asked)
+{
+	struct flowi4 fl4 = *asked;
+	struct rtable *rt;
+
+	security_sk_classify_flow(sk, flowi4_to_flowi_common(&fl4));
+	rt = ip_route_output_flow(net, &fl4, sk);
+	if (IS_ERR(rt))
+		return ERR_CAST(rt);
+
+	divert_route_remember(divert_sk(sk), asked, &rt->dst);
+	return &rt->dst;
+}
+
 /* Routes the packet as it stands, whoever's source address it bears. */
 static int divert_route_plain(struct net *net, struct sock *sk,
 			      struct sk_buff *skb,
@@ -73,23 +142,24 @@ static int divert_route_plain(struct net *net, struct sock *sk,
 {
 	const struct iphdr *iph = ip_hdr(skb);
 	__be16 sport = 0, dport = 0;
+	struct dst_entry *dst;
 	struct flowi4 fl4;
-	struct rtable *rt;
 
 	divert_flow_ports(skb, &sport, &dport);
+	memset(&fl4, 0, sizeof(fl4));
 	flowi4_init_output(&fl4, divert_oif(sk, to, iph->daddr),
 			   divert_dest_mark(to, sk),
 			   iph->tos, ip_sock_rt_scope(sk), iph->protocol,
 			   FLOWI_FLAG_ANYSRC, iph->daddr,
 			   divert_flow_source(net, iph), dport, sport,
 			   sock_net_uid(net, sk));
-	security_sk_classify_flow(sk, flowi4_to_flowi_common(&fl4));
 
-	rt = ip_route_output_flow(net, &fl4, sk);
-	if (IS_ERR(rt))
-		return PTR_ERR(rt);
+	dst = divert_route_recall(divert_sk(sk), &fl4) ?:
+	      divert_route_find(net, sk, &fl4);
+	if (IS_ERR(dst))
+		return PTR_ERR(dst);
 
-	skb_dst_set(skb, &rt->dst);
+	skb_dst_set(skb, dst);
 	return 0;
 }
 

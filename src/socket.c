@@ -45,6 +45,7 @@ static void divert_sock_destruct(struct sock *sk)
 {
 	WARN_ON_ONCE(!skb_queue_empty(&sk->sk_receive_queue));
 	kvfree(divert_sk(sk)->kept);
+	divert_routes_exit(divert_sk(sk));
 	divert_sk(sk)->destruct(sk);
 }
 
@@ -72,6 +73,7 @@ static int divert_sock_init(struct sock *sk)
 	ds->id = get_random_u32();
 	ds->mc_ttl = -1;
 	ds->mc_hops = -1;
+	divert_routes_init(ds);
 	INIT_HLIST_NODE(&ds->node);
 	INIT_DELAYED_WORK(&ds->age_work, divert_queue_age);
 	INIT_DELAYED_WORK(&ds->batch_work, divert_batch_late);

@@ -21,6 +21,7 @@
  *	  divert_net.lock		hooks, defragmentation, settings
  *	  divert_net.socks_lock
  *	  sk->sk_receive_queue.lock
+ *	  divert_sock.routes_lock
  *
  * Teardown
  * --------
@@ -39,6 +40,7 @@
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
+#include <net/flow.h>
 #include <net/inet_sock.h>
 #include <net/ip.h>
 #include <net/ipv6.h>
@@ -243,6 +245,18 @@ struct divert_kept {
 	struct sk_buff	*slots[];
 };
 
+#define DIVERT_ROUTES_BITS	3
+
+/**
+ * struct divert_route - a route that was found for a flow
+ */
+struct divert_route {
+	/** @flow: all that routing was asked; padding is zero */
+	struct flowi4		flow;
+	/** @dst: its answer, held, or NULL */
+	struct dst_entry	*dst;
+};
+
 /**
  * struct divert_sock - a divert socket
  */
@@ -282,6 +296,10 @@ struct divert_sock {
 	 * WRITE_ONCE()
 	 */
 	struct metadata_dst	*tag;
+	/** @routes_lock: protects @routes; process context */
+	spinlock_t		routes_lock;
+	/** @routes: of packets written to be sent, by a hash of the flow */
+	struct divert_route	routes[1 << DIVERT_ROUTES_BITS];
 	/** @batch_go: how the packets in sk->sk_write_queue go on; under its
 	 * lock
 	 */
