@@ -154,7 +154,18 @@ void divert_queue_forget_dev(struct divert_net *dn, struct sock *sk,
 			     const struct net_device *dev);
 void divert_queue_age(struct work_struct *work);
 void divert_queue_age_start(struct divert_sock *ds);
-void divert_read_init(struct divert_read *read, int max, size_t room);
+
+static inline void divert_read_init(struct divert_read *read, int max,
+				    size_t room)
+{
+	__skb_queue_head_init(&read->list);
+	__skb_queue_head_init(&read->done);
+	__skb_queue_head_init(&read->evicted);
+	read->max = max;
+	read->first = true;
+	read->room = room;
+}
+
 void divert_read_done(struct sock *sk, struct divert_read *read,
 		      struct sk_buff *skb, bool keep);
 void divert_read_undo(struct sock *sk, struct divert_read *read,

@@ -263,21 +263,25 @@ static u8 divert_pkt_type(const struct sk_buff *skb,
 						 PACKET_HOST;
 }
 
+static bool divert_dev_alive(const struct net_device *dev)
+{
+	return dev->flags & IFF_UP && dev->reg_state == NETREG_REGISTERED;
+}
+
 /* Not by way of the backlog: a writer that moves to another CPU must not
  * overtake itself.
  */
-static void divert_receive_list(struct sk_buff_head *list)
+static void divert_receive_list(struct list_head *list)
 {
 	struct sk_buff *skb;
-	LIST_HEAD(batch);
 
-	if (skb_queue_len(list) == 1) {
-		netif_receive_skb(__skb_dequeue(list));
+	if (!list_is_singular(list)) {
+		netif_receive_skb_list(list);
 		return;
 	}
-	while ((skb = __skb_dequeue(list)))
-		list_add_tail(&skb->list, &batch);
-	netif_receive_skb_list(&batch);
+	skb = list_first_entry(list, struct sk_buff, list);
+	skb_list_del_init(skb);
+	netif_receive_skb(skb);
 }
 
 /* divert_go_t: packets that are received. A device that went down while they
@@ -287,24 +291,22 @@ static void divert_receive_list(struct sk_buff_head *list)
 static void divert_go_in(struct divert_net *dn, struct sock *sk,
 			 struct sk_buff_head *list)
 {
-	struct sk_buff_head alive;
 	struct sk_buff *skb;
+	LIST_HEAD(alive);
 
-	__skb_queue_head_init(&alive);
 	rcu_read_lock();
 	while ((skb = __skb_dequeue(list))) {
 		struct net_device *dev = skb->dev;
 
-		if (likely(dev->flags & IFF_UP &&
-			   dev->reg_state == NETREG_REGISTERED)) {
-			__skb_queue_tail(&alive, skb);
+		if (likely(divert_dev_alive(dev))) {
+			list_add_tail(&skb->list, &alive);
 		} else {
 			divert_count(dn, sk, DIVERT_STAT_CONGESTED);
 			kfree_skb(skb);
 		}
 		dev_put(dev);
 	}
-	if (!skb_queue_empty(&alive)) {
+	if (!list_empty(&alive)) {
 		local_bh_disable();
 		divert_receive_list(&alive);
 		local_bh_enable();

@@ -382,6 +382,8 @@ int divert_offload_apply(struct sk_buff *skb,
 {
 	struct divert_transport at;
 
+	if (likely(!(offload->flags | offload->gso_type | offload->hdr_len)))
+		return 0;
 	if (!divert_offload_fits(offload, skb, &at))
 		return -EINVAL;
 	if (!(offload->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM))

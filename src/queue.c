@@ -257,16 +257,6 @@ int divert_queue_read(struct sock *sk, int flags, struct divert_read *read)
 	return timeo ? err : -EAGAIN;
 }
 
-void divert_read_init(struct divert_read *read, int max, size_t room)
-{
-	__skb_queue_head_init(&read->list);
-	__skb_queue_head_init(&read->done);
-	__skb_queue_head_init(&read->evicted);
-	read->max = max;
-	read->first = true;
-	read->room = room;
-}
-
 static void divert_read_free(struct sock *sk, struct sk_buff *skb)
 {
 	const struct divert_extra *extra = DIVERT_CB(skb)->extra;
@@ -408,7 +398,7 @@ void divert_queue_age(struct work_struct *work)
 	struct divert_sock *ds = container_of(to_delayed_work(work),
 					      struct divert_sock, age_work);
 	struct sock *sk = &ds->inet.sk;
-	struct divert_net *dn = divert_pernet(sock_net(sk));
+	struct divert_net *dn = divert_sk(sk)->dn;
 	struct sk_buff_head expired;
 	struct sk_buff *skb;
 

@@ -67,6 +67,7 @@ static int divert_sock_init(struct sock *sk)
 	struct divert_sock *ds = divert_sk(sk);
 	int err;
 
+	ds->dn = dn;
 	/* inet has set these to the protocol number. */
 	ds->inet.inet_num = 0;
 	ds->inet.inet_sport = 0;
@@ -101,7 +102,7 @@ static int divert_sock_init(struct sock *sk)
 
 static void divert_sock_destroy(struct sock *sk)
 {
-	struct divert_net *dn = divert_pernet(sock_net(sk));
+	struct divert_net *dn = divert_sk(sk)->dn;
 	struct divert_sock *ds = divert_sk(sk);
 
 	divert_batch_close(dn, sk);
@@ -139,7 +140,7 @@ static int divert_bind(struct socket *sock, struct sockaddr_unsized *addr,
 		return -EAFNOSUPPORT;
 
 	lock_sock(sk);
-	err = divert_port_bind(divert_pernet(sock_net(sk)), sk,
+	err = divert_port_bind(divert_sk(sk)->dn, sk,
 			       ntohs(sin->sin_port));
 	release_sock(sk);
 	return err;
@@ -184,7 +185,7 @@ static int divert_may_send(const struct sock *sk, const struct msghdr *msg)
 
 static int divert_sendmsg(struct socket *sock, struct msghdr *msg, size_t len)
 {
-	struct divert_net *dn = divert_pernet(sock_net(sock->sk));
+	struct divert_net *dn = divert_sk(sock->sk)->dn;
 	struct sock *sk = sock->sk;
 	int err = divert_may_send(sk, msg);
 
@@ -262,7 +263,7 @@ static int divert_recv_skb(struct sock *sk, struct sk_buff *skb,
 static int divert_recvmsg(struct socket *sock, struct msghdr *msg, size_t len,
 			  int flags)
 {
-	struct divert_net *dn = divert_pernet(sock_net(sock->sk));
+	struct divert_net *dn = divert_sk(sock->sk)->dn;
 	struct sock *sk = sock->sk;
 	struct divert_read read;
 	struct sk_buff *skb;

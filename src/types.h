@@ -263,6 +263,8 @@ struct divert_route {
 struct divert_sock {
 	/** @inet: must be first */
 	struct inet_sock	inet;
+	/** @dn: of its namespace; does not change */
+	struct divert_net	*dn;
 	/** @node: in divert_net.socks, under its lock */
 	struct hlist_node	node;
 	/** @port: bound port or 0; written under lock_sock(), read by
