@@ -271,6 +271,10 @@ int divert_socket_init(void);
 void divert_socket_exit(void);
 bool divert_is_socket(const struct sock *sk);
 
+/* frag.c */
+struct sk_buff *divert_frag_skb(size_t len);
+void divert_frag_exit(void);
+
 /* inject.c */
 int divert_inject(struct divert_net *dn, struct sock *sk, struct msghdr *msg,
 		  size_t len, const struct divert_dest *to);

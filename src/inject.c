@@ -24,35 +24,15 @@
 /* Longer ones come in several pieces. */
 #define DIVERT_SHORT	(SKB_WITH_OVERHEAD(PAGE_SIZE) - MAX_HEADER)
 
-/* Out of pages and of a store that each CPU has at hand: two slabs less to ask
- * and to give back to. NULL if these are empty just now.
- */
-static struct sk_buff *divert_alloc_frag(size_t len)
-{
-	size_t size = SKB_DATA_ALIGN(MAX_HEADER + len) +
-		      SKB_DATA_ALIGN(sizeof(struct skb_shared_info));
-	struct sk_buff *skb = NULL;
-	void *data;
-
-	local_bh_disable();
-	data = napi_alloc_frag(size);
-	if (data) {
-		skb = napi_build_skb(data, size);
-		if (!skb)
-			skb_free_frag(data);
-	}
-	local_bh_enable();
-	return skb;
-}
-
 /* What is received in the same call, or in the same batch, is nobody's memory;
  * what is sent is the writer's until the device has it.
  */
 static struct sk_buff *divert_alloc_short(struct sock *sk, size_t len,
 					  bool incoming)
 {
-	struct sk_buff *skb = divert_alloc_frag(len);
+	struct sk_buff *skb = divert_frag_skb(MAX_HEADER + len);
 
+	/* This may wait. */
 	if (!skb)
 		skb = alloc_skb(MAX_HEADER + len, GFP_KERNEL);
 	if (!skb)

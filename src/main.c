@@ -116,6 +116,7 @@ static void __exit divert_exit(void)
 	divert_hold_exit();
 	unregister_pernet_subsys(&divert_net_ops);
 	divert_info_exit();
+	divert_frag_exit();
 }
 
 module_init(divert_init);
