@@ -201,30 +201,36 @@ static u8 divert_offload_type(const struct sk_buff *skb)
 	}
 }
 
+/* What the stack says is left to be done, fit to be written back or not. */
+static struct divert_offload divert_offload_of(const struct sk_buff *skb)
+{
+	struct divert_offload offload = { };
+
+	if (skb->ip_summed == CHECKSUM_PARTIAL) {
+		offload.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
+		offload.csum_start = skb_checksum_start_offset(skb);
+		offload.csum_offset = skb->csum_offset;
+	} else if (skb_csum_unnecessary(skb)) {
+		offload.flags = VIRTIO_NET_HDR_F_DATA_VALID;
+	}
+	if (skb_is_gso(skb)) {
+		offload.gso_type = divert_offload_type(skb);
+		offload.gso_size = skb_shinfo(skb)->gso_size;
+	}
+	return offload;
+}
+
 /* False if what is left to be done cannot be told; @offload is then zero. */
 static bool divert_offload_describe(const struct sk_buff *skb,
 				    struct divert_offload *offload)
 {
-	struct divert_offload o = { };
+	struct divert_offload o = divert_offload_of(skb);
 	struct divert_transport at;
 
 	memset(offload, 0, sizeof(*offload));
 
-	if (skb->ip_summed == CHECKSUM_PARTIAL) {
-		o.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
-		o.csum_start = skb_checksum_start_offset(skb);
-		o.csum_offset = skb->csum_offset;
-	} else if (skb_csum_unnecessary(skb)) {
-		o.flags = VIRTIO_NET_HDR_F_DATA_VALID;
-	}
-
-	if (skb_is_gso(skb)) {
-		o.gso_type = divert_offload_type(skb);
-		o.gso_size = skb_shinfo(skb)->gso_size;
-		if (o.gso_type == VIRTIO_NET_HDR_GSO_NONE)
-			return false;
-	}
-
+	if (skb_is_gso(skb) && o.gso_type == VIRTIO_NET_HDR_GSO_NONE)
+		return false;
 	if (!divert_offload_fits(&o, skb, &at))
 		return false;
 	if (skb_is_gso(skb))
@@ -250,15 +256,9 @@ bool divert_offload_whole(const struct sock *sk, const struct sk_buff *skb)
 	       divert_offload_describe(skb, &offload);
 }
 
-/* Packets that were queued whole are not understood without a message; what is
- * kept is not the reader's business.
- */
-static bool divert_offload_needed(const struct sk_buff *skb)
+/* Without a message it is not understood. */
+static bool divert_offload_left(const struct sk_buff *skb)
 {
-	const struct divert_extra *extra = DIVERT_CB(skb)->extra;
-
-	if (extra && extra->keep == DIVERT_KEEP_HEADERS)
-		return false;
 	return skb_is_gso(skb) || skb->ip_summed == CHECKSUM_PARTIAL;
 }
 
@@ -272,17 +272,21 @@ void divert_offload_read(struct msghdr *msg, const struct sock *sk,
 			 const struct sk_buff *skb)
 {
 	const struct divert_extra *extra = DIVERT_CB(skb)->extra;
+	bool headers = extra && extra->keep == DIVERT_KEEP_HEADERS;
 	struct divert_offload offload;
 
 	/* One that is not asked for is for a packet that is written as it is
 	 * read: headers are not.
 	 */
 	if (!READ_ONCE(divert_sk(sk)->gso) &&
-	    (!divert_offload_needed(skb) ||
-	     (extra && extra->keep == DIVERT_KEEP_HEADERS)))
+	    (headers || !divert_offload_left(skb)))
 		return;
 
-	divert_offload_describe(skb, &offload);
+	/* What was queued whole has been found fit then. */
+	if (headers || skb_is_gso(skb))
+		divert_offload_describe(skb, &offload);
+	else
+		offload = divert_offload_of(skb);
 	put_cmsg(msg, SOL_DIVERT, DIVERT_GSO, sizeof(offload), &offload);
 }
 
