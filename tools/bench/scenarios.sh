@@ -13,7 +13,7 @@ scenario_names()
 	echo fwd fwd-loaded fwd-open fwdnft
 	echo nfqnaive nfqnaiverw nfqtuned nfqtunedrw nfqmeta tun tunvnet-rw raw-rw udp
 	echo divert-{in,out}{,-one,-gso,-ip2,-hold,-hold-records}{,-rw}
-	echo divert-in{-ip1,-one-ip2,-records}{,-rw}
+	echo divert-in{-ip1,-one-ip2,-one-hold,-records}{,-rw}
 	echo fwd+ct {nfqtunedrw,divert-in-rw,divert-in-hold-rw}+ct
 	echo divert-in-rw+{ports{10,100,1000,5000},netns1000}
 	echo {fwdnft,nfqtunedrw,divert-in-rw}+rules{10,100,1000}
