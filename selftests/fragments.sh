@@ -47,21 +47,20 @@ whole()
 
 # The rule goes by addresses: only the first fragment knows more. Output stages never see
 # fragments: the router makes them after POST_ROUTING.
-single()
+single()	# DESCRIPTION
 {
 	in_ns "$router" sysctl -qw net.divert.defrag=0
 	divert_rule "$router" prerouting 7000 100 "$family" daddr "$server_at"
 	watch "$server" fragments prerouting -450 "$is_fragment"
 	divertd_start d "$router" 7000 -C
 
-	check "D6 defrag=0: large pings are answered" pings 3 "$client" "$server_at" -s 4000
-	check "D6 defrag=0: first fragments are read" has_seen 3 d "len=$full_length .*frag=first"
-	check "D6 defrag=0: later fragments are read" has_seen 6 d "len=($full_length|$last_length) .*frag=later"
-	check "D6 defrag=0: nothing else is read" has_seen 9 d
-	check "C3 written fragments go on as fragments" has_watched 9 "$server" fragments
+	check "D6 defrag=0, $1: large pings are answered" pings 3 "$client" "$server_at" -s 4000
+	check "D6 defrag=0, $1: first fragments are read" has_seen 3 d "len=$full_length .*frag=first"
+	check "D6 defrag=0, $1: later fragments are read" has_seen 6 d "len=($full_length|$last_length) .*frag=later"
+	check "D6 defrag=0, $1: nothing else is read" has_seen 9 d
+	check "C3 $1, written fragments go on as fragments" has_watched 9 "$server" fragments
 	divertd_stop d
-	check "D6 defrag=0: nothing went wrong" has_total d badip=0 errors=0
-	in_ns "$router" sysctl -qw net.divert.defrag=1
+	check "D6 defrag=0, $1: nothing went wrong" has_total d badip=0 errors=0
 }
 
 # Read on input, sent as outgoing: the same fragments must leave.
@@ -77,7 +76,6 @@ single_turned()
 	check "C3 fragments written as outgoing leave as they were" \
 		has_watched 9 "$server" fragments
 	check "C3 none went another way" has_watched 0 "$router" untouched
-	in_ns "$router" sysctl -qw net.divert.defrag=1
 }
 
 # Connection tracking reassembles for everybody.
@@ -143,15 +141,33 @@ copied()
 	check "D6 T1 copied: the copies are valid" has_total w badip=0 badl4=0
 }
 
+# Up to Linux 5.12 defragmentation stays on where it once was.
+switched_off()
+{
+	if [ "$(printf '%s\n' 5.13 "$(uname -r)" | sort -V | head -n 1)" = 5.13 ]; then
+		run single "switched off"
+	else
+		skip "D6 defrag=0, switched off" "this kernel cannot"
+	fi
+}
+
+# Before anybody has switched it on.
+never_on()
+{
+	use_lengths
+	run single "never on"
+	run single_turned
+}
+
 all()
 {
 	use_lengths
+	in_ns "$router" sysctl -qw net.divert.defrag=1
 	run whole prerouting in
 	run whole postrouting out
 	run both_directions
 	run copied
-	run single
-	run single_turned
+	switched_off
 	run tracked
 }
 
@@ -160,6 +176,10 @@ setup_routed
 for family in $families; do
 	use_family "$family"
 	run before_use
+done
+for family in $families; do
+	use_family "$family"
+	never_on
 done
 for family in $families; do
 	use_family "$family"
