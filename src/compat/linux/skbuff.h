@@ -32,16 +32,4 @@ static inline void divert_kfree_skb_reason(struct sk_buff *skb,
 #define kfree_skb_reason	divert_kfree_skb_reason
 #endif
 
-/* v5.19: MSG_DONTWAIT is one of the flags. */
-#if LINUX_VERSION_CODE < KERNEL_VERSION(5, 19, 0)
-static inline struct sk_buff *
-divert_skb_recv_datagram(struct sock *sk, unsigned int flags, int *err)
-{
-	return skb_recv_datagram(sk, flags & ~MSG_DONTWAIT,
-				 flags & MSG_DONTWAIT, err);
-}
-
-#define skb_recv_datagram	divert_skb_recv_datagram
-#endif
-
 #endif
