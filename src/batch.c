@@ -95,7 +95,7 @@ void divert_batch_late(struct work_struct *work)
 					      struct divert_sock, batch_work);
 	struct sock *sk = &ds->inet.sk;
 
-	divert_batch_end(divert_sk(sk)->dn, sk);
+	divert_batch_end(ds->dn, sk);
 }
 
 void divert_batch_close(struct divert_net *dn, struct sock *sk)

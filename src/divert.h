@@ -314,7 +314,6 @@ unsigned int divert_look_again(const struct divert_net *dn, struct sk_buff *skb,
 			       const struct nf_hook_state *state);
 
 /* route.c, route6.c: outgoing packets */
-void divert_routes_init(struct divert_sock *ds);
 void divert_routes_exit(struct divert_sock *ds);
 int divert_route(struct net *net, struct sock *sk, struct sk_buff *skb,
 		 const struct divert_dest *to);

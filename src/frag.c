@@ -5,7 +5,7 @@
  * Packets are built in fragments of pages, which are used again when all of
  * their packets have gone: no page is allocated, and zeroed, for those that
  * come after. A batch of packets is on its way at the same time, so each CPU
- * takes turns with several pages.
+ * takes turns with several pages, of 32 KiB as a rule, and keeps them.
  */
 
 #include <linux/page_frag_cache.h>

@@ -398,7 +398,7 @@ void divert_queue_age(struct work_struct *work)
 	struct divert_sock *ds = container_of(to_delayed_work(work),
 					      struct divert_sock, age_work);
 	struct sock *sk = &ds->inet.sk;
-	struct divert_net *dn = divert_sk(sk)->dn;
+	struct divert_net *dn = ds->dn;
 	struct sk_buff_head expired;
 	struct sk_buff *skb;
 

@@ -68,11 +68,6 @@ static __be32 divert_flow_source(struct net *net, const struct iphdr *iph)
 
 /* What was found */
 
-void divert_routes_init(struct divert_sock *ds)
-{
-	spin_lock_init(&ds->routes_lock);
-}
-
 void divert_routes_exit(struct divert_sock *ds)
 {
 	unsigned int i;

@@ -74,7 +74,7 @@ static int divert_sock_init(struct sock *sk)
 	ds->id = get_random_u32();
 	ds->mc_ttl = -1;
 	ds->mc_hops = -1;
-	divert_routes_init(ds);
+	spin_lock_init(&ds->routes_lock);
 	INIT_HLIST_NODE(&ds->node);
 	INIT_DELAYED_WORK(&ds->age_work, divert_queue_age);
 	INIT_DELAYED_WORK(&ds->batch_work, divert_batch_late);
@@ -102,8 +102,8 @@ static int divert_sock_init(struct sock *sk)
 
 static void divert_sock_destroy(struct sock *sk)
 {
-	struct divert_net *dn = divert_sk(sk)->dn;
 	struct divert_sock *ds = divert_sk(sk);
+	struct divert_net *dn = ds->dn;
 
 	divert_batch_close(dn, sk);
 	/* First: what was queued goes before what the port lets pass. */
@@ -140,8 +140,7 @@ static int divert_bind(struct socket *sock, struct sockaddr_unsized *addr,
 		return -EAFNOSUPPORT;
 
 	lock_sock(sk);
-	err = divert_port_bind(divert_sk(sk)->dn, sk,
-			       ntohs(sin->sin_port));
+	err = divert_port_bind(divert_sk(sk)->dn, sk, ntohs(sin->sin_port));
 	release_sock(sk);
 	return err;
 }
