@@ -46,10 +46,7 @@ FIXTURE_SETUP(diag)
 {
 	diag_load();
 	loop_open(&self->loop);
-	self->nl = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC,
-			  NETLINK_SOCK_DIAG);
-	if (self->nl < 0)
-		die("sock_diag");
+	self->nl = diag_socket();
 }
 
 FIXTURE_TEARDOWN(diag)
@@ -86,34 +83,6 @@ static void parse(struct told *t, struct nlmsghdr *nlh)
 	}
 }
 
-static void ask(int nl, int family, int flags, __u32 states,
-		const struct inet_diag_sockid *id)
-{
-	struct {
-		struct nlmsghdr nlh;
-		struct inet_diag_req_v2 req;
-		struct rtattr attr;
-		__u32 protocol;
-	} request = {
-		.nlh.nlmsg_len = sizeof(request),
-		.nlh.nlmsg_type = SOCK_DIAG_BY_FAMILY,
-		.nlh.nlmsg_flags = NLM_F_REQUEST | flags,
-		.req.sdiag_family = family,
-		.req.idiag_ext = 1 << (INET_DIAG_MEMINFO - 1) |
-				 1 << (INET_DIAG_SKMEMINFO - 1) |
-				 1 << (INET_DIAG_INFO - 1),
-		.req.idiag_states = states,
-		.attr.rta_len = RTA_LENGTH(4),
-		.attr.rta_type = INET_DIAG_REQ_PROTOCOL,
-		.protocol = IPPROTO_DIVERT,
-	};
-
-	if (id)
-		request.req.id = *id;
-	if (send(nl, &request, sizeof(request), 0) != sizeof(request))
-		die("sock_diag request");
-}
-
 /* All answers in told; their number, or the error. */
 static int answers(int nl, bool dump)
 {
@@ -141,13 +110,13 @@ static int answers(int nl, bool dump)
 
 static int dump(int nl, int family)
 {
-	ask(nl, family, NLM_F_DUMP, ~0U, NULL);
+	diag_request(nl, family, NLM_F_DUMP, ~0U, NULL);
 	return answers(nl, true);
 }
 
 static int look_up(int nl, const struct inet_diag_sockid *id)
 {
-	ask(nl, AF_INET, 0, ~0U, id);
+	diag_request(nl, AF_INET, 0, ~0U, id);
 	return answers(nl, false);
 }
 
@@ -262,11 +231,11 @@ TEST_F(diag, L2_dump_of_some)
 	int second = divert_open(PORT + 1);
 	struct inet_diag_sockid id = { .idiag_sport = htons(PORT + 1) };
 
-	ask(self->nl, AF_INET, NLM_F_DUMP, ~0U, &id);
+	diag_request(self->nl, AF_INET, NLM_F_DUMP, ~0U, &id);
 	ASSERT_EQ(1, answers(self->nl, true));
 	EXPECT_TRUE(tells_of(&told[0], second));
 	/* None is connected. */
-	ask(self->nl, AF_INET, NLM_F_DUMP, 1 << 1, NULL);
+	diag_request(self->nl, AF_INET, NLM_F_DUMP, 1 << 1, NULL);
 	EXPECT_EQ(0, answers(self->nl, true));
 }
 
@@ -313,7 +282,7 @@ static int marks_told(__u64 caps)
 	}
 
 	caps_keep(caps);
-	nl = socket(AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG);
+	nl = diag_socket();
 	if (dump(nl, AF_INET) != 1)
 		_exit(100);
 	status = told[0].marked && told[0].mark == 0x1234;
@@ -354,7 +323,7 @@ TEST_F(diag, L2_of_its_own_namespace)
 	int here = ns_open(), nl;
 
 	ns_new();
-	nl = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+	nl = diag_socket();
 	EXPECT_EQ(0, dump(nl, AF_INET));
 	EXPECT_EQ(-ENOENT, look_up_port(nl, PORT));
 	EXPECT_EQ(-ENOENT, look_up(nl, &id));

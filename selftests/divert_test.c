@@ -8,6 +8,10 @@
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <linux/if_tun.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <linux/sock_diag.h>
 #include <net/if.h>
 #include <poll.h>
 #include <sched.h>
@@ -195,6 +199,43 @@ void diag_load(void)
 int diag_unload(void)
 {
 	return system("rmmod divert_diag");
+}
+
+int diag_socket(void)
+{
+	int nl = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+
+	if (nl < 0)
+		die("sock_diag");
+	return nl;
+}
+
+void diag_request(int nl, int family, int flags, __u32 states,
+		  const struct inet_diag_sockid *id)
+{
+	struct {
+		struct nlmsghdr nlh;
+		struct inet_diag_req_v2 req;
+		struct rtattr attr;
+		__u32 protocol;
+	} request = {
+		.nlh.nlmsg_len = sizeof(request),
+		.nlh.nlmsg_type = SOCK_DIAG_BY_FAMILY,
+		.nlh.nlmsg_flags = NLM_F_REQUEST | flags,
+		.req.sdiag_family = family,
+		.req.idiag_ext = 1 << (INET_DIAG_MEMINFO - 1) |
+				 1 << (INET_DIAG_SKMEMINFO - 1) |
+				 1 << (INET_DIAG_INFO - 1),
+		.req.idiag_states = states,
+		.attr.rta_len = RTA_LENGTH(4),
+		.attr.rta_type = INET_DIAG_REQ_PROTOCOL,
+		.protocol = IPPROTO_DIVERT,
+	};
+
+	if (id)
+		request.req.id = *id;
+	if (send(nl, &request, sizeof(request), 0) != sizeof(request))
+		die("sock_diag request");
 }
 
 int ifindex_of(const char *name)

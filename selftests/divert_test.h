@@ -70,6 +70,11 @@ int tun_new(int flags);
 void diag_load(void);
 /* Return: 0 if it could go. */
 int diag_unload(void);
+int diag_socket(void);
+/* Ask for all there is to tell of the sockets in these states. */
+struct inet_diag_sockid;
+void diag_request(int nl, int family, int flags, __u32 states,
+		  const struct inet_diag_sockid *id);
 int ifindex_of(const char *name);
 
 /* /proc/sys/... */

@@ -10,6 +10,8 @@
 # BOOT=slub_debug=FZP page_poison=1 init_on_alloc=0 init_on_free=0
  */
 
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
 #include <stdio.h>
 
 #include "divert_test.h"
@@ -161,6 +163,44 @@ TEST_F(leaks, O1_O6_options_and_names)
 		EXPECT_EQ(0, getsockname(fd, (struct sockaddr *)data, &len));
 		EXPECT_FALSE(poisoned(data, 128));
 	}
+}
+
+/* Bytes of an answer, of all its parts; -1 if they are not clean. */
+static int answer_clean(int nl)
+{
+	int len, all = 0;
+
+	memset(data, 0xff, sizeof(data));
+	while ((len = recv(nl, data, sizeof(data), MSG_DONTWAIT)) > 0) {
+		if (poisoned(data, len))
+			return -1;
+		all += len;
+	}
+	return all;
+}
+
+/* Each answer has all that was asked for: errors are shorter. */
+TEST_F(leaks, L2_sock_diag)
+{
+	const struct inet_diag_sockid id = {
+		.idiag_sport = htons(PORT),
+		.idiag_cookie = { INET_DIAG_NOCOOKIE, INET_DIAG_NOCOOKIE },
+	};
+	const int least = sizeof(struct divert_stats);
+	int i, nl;
+
+	diag_load();
+	nl = diag_socket();
+	for (i = 0; i < 10; i++) {
+		send_to(PORT + (i & 1), i * 37);
+		diag_request(nl, i & 1 ? AF_INET6 : AF_INET, NLM_F_DUMP, ~0U,
+			     NULL);
+		EXPECT_LT(least, answer_clean(nl));
+		diag_request(nl, AF_INET, 0, ~0U, &id);
+		EXPECT_LT(least, answer_clean(nl));
+	}
+	close(nl);
+	EXPECT_EQ(0, diag_unload());
 }
 
 TEST_HARNESS_MAIN
