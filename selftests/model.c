@@ -19,7 +19,7 @@
 
 #include "model_calls_test.h"
 
-#define STEPS_DEFAULT	2500
+#define STEPS_DEFAULT	10000
 #define STEPS_WORLD	250	/* then all begins anew */
 #define SHRINK_MS	40000	/* to look for a shorter sequence */
 

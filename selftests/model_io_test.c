@@ -504,7 +504,7 @@ static long out_send(int i, struct outgoing *out)
 /* Return: 0 or an error, counted. */
 static int out_model(int i, struct outgoing *out, bool more)
 {
-	int err = out->err;
+	int err = model.socket[i].shut & 2 ? -EPIPE : out->err;
 
 	/* The packet is looked at before the device. */
 	if (!err || (err == -EADDRNOTAVAIL && out->len < out->packet.len))
@@ -526,8 +526,6 @@ bool op_write(const struct op *op)
 	if (!s || s->records || !from->used || !out_make(&out, op, from))
 		return true;
 	n = out_send(op->at, &out);
-	if (s->shut & 2)
-		return same("sendmsg()", -EPIPE, n);
 	err = out_model(op->at, &out, false);
 	return same("sendmsg()", err ?: out.len, n);
 }
@@ -559,8 +557,6 @@ bool op_verdict(const struct op *op)
 		.mark = op->d, .verdict = DIVERT_INFO_HELD | flags[op->b],
 	};
 	n = out_send(op->at, &out);
-	if (s->shut & 2)
-		return same("sendmsg()", -EPIPE, n);
 	err = out_model(op->at, &out, false);
 	return same("verdict", err, n);
 }
@@ -612,8 +608,6 @@ bool op_records(const struct op *op)
 	if (!n)
 		return true;
 	got = errno_of(got = write(fd[op->at], records, at)) ?: got;
-	if (s->shut & 2)
-		return same("write()", -EPIPE, got);
 	for (i = 0; i < n && !err; i++) {
 		err = out_model(op->at, &out[i], true);
 		if (!err)

@@ -666,6 +666,7 @@ static int verdict_upto(struct mworld *w, int i, const struct mdest *to,
 			bool more)
 {
 	struct msocket *s = &w->socket[i];
+	bool at_rules = s->hold.flags & DIVERT_HOLD_RULES;
 	struct mqueued q, last = { };
 	__u64 id;
 
@@ -679,11 +680,11 @@ static int verdict_upto(struct mworld *w, int i, const struct mdest *to,
 			continue;
 		}
 		if (last.id)
-			batch(w, i, &last, false, true);
+			batch(w, i, &last, at_rules, true);
 		last = q;
 	}
 	if (last.id)
-		batch(w, i, &last, false, more);
+		batch(w, i, &last, at_rules, more);
 	return 0;
 }
 
@@ -732,7 +733,7 @@ static bool in_place(struct mworld *w, int i, const struct mpacket *p, int len,
 	bool at_rules;
 
 	if (slot->id != to->ticket || slot->keep != KEEP_COPY ||
-	    slot->packet.len != len || !to->same_address)
+	    slot->packet.len != len || !to->same_address || s->mark)
 		return false;
 	kept_remove(s, to->ticket, &q);
 
