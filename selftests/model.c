@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Random calls, compared with a model of the contract (model_test.c): sockets,
- * ports and who shares them, watchers, filters, limits, rules, marks, packets
- * that are sent, read, written back, kept and judged, one by one and in records,
- * of both families.
+ * ports and who shares them, by hash or by a program, watchers, filters, limits,
+ * rules, marks, packets that are sent, read, written back, kept and judged, one
+ * by one and in records, of both families.
  *
  * Proves that everybody reads what the model says, with the address,
  * information, error and counters it says, and that nothing else arrives. What
@@ -32,6 +32,12 @@ static int below(int n)
 	return rand_r(&seed) / 7 % n;
 }
 
+/* Mostly the first, so that sockets meet there. */
+static int some_port(void)
+{
+	return below(2) ? 0 : below(PORTS);
+}
+
 static __u16 some_cookie(void)
 {
 	static const __u16 cookie[] = { 0, 1, 50, 100, 200, 255 };
@@ -51,7 +57,7 @@ static __u32 some_mark(void)
 		return m->port | (some_cookie() << __builtin_ctz(m->cookie) &
 				  m->cookie) | others;
 	default:
-		return model_mark(m, PORT + below(PORTS), some_cookie(),
+		return model_mark(m, PORT + some_port(), some_cookie(),
 				  !below(4)) | others;
 	}
 }
@@ -123,7 +129,7 @@ static void some_verdict(struct op *op)
 
 /* How often what is tried. */
 static const int weight[KINDS] = {
-	[SOCKET] = 8, [CLOSE] = 2, [BIND] = 10, [OPTION] = 6, [LIMITS] = 4,
+	[SOCKET] = 10, [CLOSE] = 4, [BIND] = 14, [OPTION] = 6, [LIMITS] = 4,
 	[HOLD] = 4, [FILTER] = 2, [SHUTDOWN] = 1, [CHOOSE] = 1, [RULE] = 4,
 	[LISTENER] = 1, [IN_PLACE] = 1, [SEND] = 40, [RECV] = 40, [WRITE] = 40,
 	[VERDICT] = 6,
@@ -145,12 +151,15 @@ static struct op some_op(void)
 {
 	struct op op = { .kind = some_kind(), .at = some_socket(false) };
 
+	if (op.kind <= SHUTDOWN && !model.socket[op.at].open)
+		op.kind = SOCKET;
 	switch (op.kind) {
 	case SOCKET:
 		op.a = below(2);
+		op.b = !!below(4);
 		break;
 	case BIND:
-		op.a = below(12) ? below(PORTS) : -8000 - below(2);
+		op.a = below(12) ? some_port() : -8000 - below(2);
 		op.b = below(10) ? 0 : 1 + below(2);
 		if (op.a < 0 && !op.b)
 			op.a = 65535 - PORT;
@@ -177,14 +186,14 @@ static struct op some_op(void)
 		op.a = below(3);
 		break;
 	case CHOOSE:
-		op.a = below(PORTS);
-		op.b = below(6);
+		op.a = some_port();
+		op.b = below(2) ? -1 : below(SOCKETS + 1);
 		break;
 	case RULE:
 		op.a = below(HOOKS);
 		op.b = below(RULES);
 		op.c = below(1 << 12) | !!below(4);
-		op.d = below(PORTS);
+		op.d = some_port();
 		op.e = some_cookie();
 		break;
 	case LISTENER:
@@ -195,6 +204,7 @@ static struct op some_op(void)
 		op.a = below(4);
 		op.b = some_mark();
 		op.c = below(2) ? below(20) : below(1400);
+		op.d = below(FLOWS);
 		break;
 	case RECV:
 		op.at = some_socket(below(8));
@@ -214,7 +224,7 @@ static struct op some_op(void)
 static void print_op(const struct op *op)
 {
 	static const char * const name[KINDS] = {
-		"socket %d: open, IPv6 %d",
+		"socket %d: open, IPv6 %d, SO_REUSEPORT %d",
 		"socket %d: close",
 		"socket %d: bind to port 7000 + %d, wrong %d",
 		"socket %d: option %d (-1: SO_REUSEPORT, -2: SO_MARK) = %d",
@@ -222,11 +232,11 @@ static void print_op(const struct op *op)
 		"socket %d: hold: headers %d, packets %d, flags %d",
 		"socket %d: filter %d (nothing, IPv4, all; 0: none)",
 		"socket %d: shutdown %d",
-		"(%d) port 7000 + %d: member %d is chosen",
+		"(%d) port 7000 + %d: program chooses member %d (-1: no program)",
 		"(%d) hook %d (output, postrouting, prerouting), rule %d: %#x, port 7000 + %d, cookie %d",
 		"(%d) no_listener %d (auto, drop, accept)",
 		"(%d) in_place %d",
-		"(%d) send: kind %d (bit 0: IPv6, bit 1: ICMP), mark %#x, %d bytes more",
+		"(%d) send: kind %d (bit 0: IPv6, bit 1: ICMP), mark %#x, %d bytes more, flow %d",
 		"socket %d: read, how %d (1 peek, 2 MSG_TRUNC, 4 short, 8 no address)",
 		"socket %d: write slot %d, way %d (same, none, in, out, no name, info), damage %d, cookie %d, value %d",
 		"socket %d: verdict on %d, flags %d, cookie %d, mark %#x",
@@ -243,8 +253,8 @@ static void print_op(const struct op *op)
 
 static struct op did[STEPS_WORLD];
 
-/* Does the same again; returns how far it went before something differed. */
-static int again(int which, const struct op *op, const bool *left_out, int n)
+/* Does the same again; returns whether something differs. */
+static bool again(int which, const struct op *op, const bool *left_out, int n)
 {
 	int i;
 
@@ -253,10 +263,10 @@ static int again(int which, const struct op *op, const bool *left_out, int n)
 	for (i = 0; i < n; i++)
 		if (!left_out[i] && !step(&op[i]))
 			break;
-	if (i == n && !totals_same())
-		i--;
+	if (i == n)
+		totals_same();
 	world_close();
-	return i;
+	return difference[0];
 }
 
 /* Leaves out what it does not need to differ. */
@@ -277,16 +287,16 @@ static void shrink(int which, int n)
 				left_out[i] = true;
 			if (!memcmp(old, left_out, sizeof(old)))
 				continue;
-			if (again(which, did, left_out, n) == n)
+			if (!again(which, did, left_out, n))
 				memcpy(left_out, old, sizeof(old));
 		}
 	}
-	i = again(which, did, left_out, n);
+	again(which, did, left_out, n);
 	printf("# with masks %d:\n", which);
 	for (from = 0; from < n; from++)
 		if (!left_out[from])
 			print_op(&did[from]);
-	printf("# %s\n", i < n ? difference : "(not again: a race?)");
+	printf("# %s\n", difference[0] ? difference : "(not again: a race?)");
 }
 
 /* Return: steps done, negative if something differed. */

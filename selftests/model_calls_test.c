@@ -16,6 +16,7 @@
 #define ICMP_KIND	40	/* nobody answers these */
 #define ICMP6_KIND	200
 #define HEADER		8	/* of UDP and of ICMP */
+#define FLOW_PORT	6000	/* where the first flow of UDP comes from */
 
 struct mworld model;
 struct slot slot[SLOTS];
@@ -35,7 +36,8 @@ bool __printf(1, 2) differs(const char *format, ...)
 {
 	va_list args;
 
-	if (difference[0])
+	/* Once the model does not know, nothing counts. */
+	if (difference[0] || model.overflow)
 		return false;
 	va_start(args, format);
 	vsnprintf(difference, sizeof(difference), format, args);
@@ -51,6 +53,8 @@ bool same(const char *what, long long wanted, long long got)
 }
 
 /* The world */
+
+static int who_got_more(unsigned int sockets);
 
 static const struct masks masks[MASKS] = {
 	{ 0xffff0000, 0x0000ffff, 0, 0, { 1, 65535 } },
@@ -139,6 +143,7 @@ void world_open(int which)
 	ns_new();
 	memset(&model, 0, sizeof(model));
 	memset(slot, 0, sizeof(slot));
+	model.who = who_got_more;
 	model.masks = masks[which];
 	masks_set(&model.masks);
 	counters_read(&before);
@@ -202,12 +207,18 @@ bool payload_same(const char *what, const __u8 *payload,
 /* By a socket of its own, whose mark does not change while the packet lives. */
 static int sender_open(const struct mpacket *p)
 {
+	struct sockaddr_in6 sin6 = {
+		.sin6_family = p->v6 ? AF_INET6 : AF_INET,
+		.sin6_port = htons(FLOW_PORT + p->flow),
+	};
 	int icmp = p->v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP;
 	int sk = socket(p->v6 ? AF_INET6 : AF_INET,
 			p->icmp ? SOCK_RAW : SOCK_DGRAM, p->icmp ? icmp : 0);
 
 	if (sk < 0 || set_int(sk, SOL_SOCKET, SO_MARK, p->mark))
 		die("sender");
+	if (!p->icmp && bind(sk, (struct sockaddr *)&sin6, sizeof(sin6)))
+		die("port %d", FLOW_PORT + p->flow);
 	return sk;
 }
 
@@ -330,6 +341,44 @@ static bool socket_stats_same(int i)
 	return true;
 }
 
+/* Negative: it is closed. */
+static int got_more(int i)
+{
+	static const enum mstat got[] = { DIVERTED, PASSED, FULL, NOMEM };
+	struct divert_stats stats;
+	socklen_t len = sizeof(stats);
+	const __u64 *now = &stats.diverted;
+	int n;
+
+	if (getsockopt(fd[i], SOL_DIVERT, DIVERT_STATS, &stats, &len))
+		return -1;
+	for (n = 0; n < ARRAY_LEN(got); n++)
+		if (now[got[n]] > model.socket[i].stat[got[n]])
+			return 1;
+	return 0;
+}
+
+/* Of what comes meanwhile, another may have got something, too. If none has, it
+ * is any of them: that nobody has got it will be seen.
+ */
+static int who_got_more(unsigned int sockets)
+{
+	int i, more, n = 0, who = __builtin_ctz(sockets);
+	long deadline = now_ms() + patience_ms;
+
+	do {
+		for (i = 0; i < SOCKETS; i++) {
+			more = sockets & 1 << i ? got_more(i) : 0;
+			if (more < 0)
+				return -1;
+			if (more)
+				who = i;
+			n += more;
+		}
+	} while (!n && now_ms() < deadline);
+	return n > 1 ? -1 : who;
+}
+
 static bool stats_same(void)
 {
 	int i;
@@ -366,7 +415,9 @@ static bool op_socket(const struct op *op)
 	if (fd[op->at] < 0)
 		return differs("socket(): %s", strerror(errno));
 	model_socket(&model, op->at, op->a);
-	return true;
+	model.socket[op->at].reuseport = op->b;
+	return same("SO_REUSEPORT", 0, set_int(fd[op->at], SOL_SOCKET,
+					       SO_REUSEPORT, op->b));
 }
 
 struct msocket *opened(const struct op *op)
@@ -374,36 +425,18 @@ struct msocket *opened(const struct op *op)
 	return model.socket[op->at].open ? &model.socket[op->at] : NULL;
 }
 
-/* Who reads must not be up to chance: a program says it. */
-static void choose(struct mport *port, int which)
-{
-	struct sock_filter code = BPF_STMT(BPF_RET | BPF_K, which);
-	struct sock_fprog program = { 1, &code };
-
-	port->chosen = which;
-	if (setsockopt(fd[port->owner[0]], SOL_SOCKET,
-		       SO_ATTACH_REUSEPORT_CBPF, &program, sizeof(program)))
-		die("SO_ATTACH_REUSEPORT_CBPF");
-}
-
 static bool op_close(const struct op *op)
 {
 	struct msocket *s = opened(op);
-	struct mport *port;
 	int i;
 
 	if (!s)
 		return true;
-	port = s->port ? &model.port[s->port - PORT] : NULL;
 	close(fd[op->at]);
 	model_close(&model, op->at);
 	for (i = 0; i < SLOTS; i++)
 		if (slot[i].reader == op->at)
 			slot[i].reader = -1;
-	if (port && port->owners > 1 && port->chosen >= port->owners)
-		choose(port, 0);
-	else if (port && port->owners < 2)
-		port->chosen = 0;
 	return true;
 }
 
@@ -425,21 +458,28 @@ static bool op_bind(const struct op *op)
 		len = s->v6 ? 23 : 15;
 	else if (op->b == 2)
 		address.sin6_family ^= AF_INET ^ AF_INET6;
-	if (!same("bind()", wanted,
-		  errno_of(bind(fd[op->at], (struct sockaddr *)&address, len))))
-		return false;
-	if (!wanted && !s->tee && model.port[op->a].owners > 1)
-		choose(&model.port[op->a], 0);
-	return true;
+	return same("bind()", wanted,
+		    errno_of(bind(fd[op->at], (struct sockaddr *)&address,
+				  len)));
 }
 
+/* A program that says which member, and may say nonsense; or none. */
 static bool op_choose(const struct op *op)
 {
 	struct mport *port = &model.port[op->a];
+	struct sock_filter code = BPF_STMT(BPF_RET | BPF_K, op->b);
+	struct sock_fprog program = { 1, &code };
+	bool had = port->program;
+	int option = op->b < 0 ? SO_DETACH_REUSEPORT_BPF :
+				 SO_ATTACH_REUSEPORT_CBPF;
 
-	if (port->owners > 1)
-		choose(port, op->b % port->owners);
-	return true;
+	if (port->owners < 2)
+		return true;
+	port->program = op->b >= 0;
+	port->chosen = op->b;
+	return same("program", port->program || had ? 0 : -ENOENT,
+		    errno_of(setsockopt(fd[port->owner[0]], SOL_SOCKET, option,
+					&program, sizeof(program))));
 }
 
 static int option_set(struct msocket *s, int i, int option, int value)
@@ -645,9 +685,13 @@ static bool op_send(const struct op *op)
 		.icmp = op->a & 2, .mark = op->b, .sender_mark = op->b,
 		.hook = OUT,
 	};
+	int err;
 
+	if (!p.icmp)
+		p.flow = op->d;
 	p.len = payload_at(&p) + HEADER + op->c;
-	return same("sendto()", model_send(&model, &p), packet_send(&p));
+	err = packet_send(&p);
+	return same("sendto()", model_send(&model, &p), err);
 }
 
 static op_t * const ops[KINDS] = {
@@ -661,7 +705,7 @@ bool step(const struct op *op)
 	long deadline = now_ms() + patience_ms;
 	bool same;
 
-	if (!ops[op->kind](op) || !all_arrived())
+	if (!ops[op->kind](op) || model.overflow || !all_arrived())
 		return false;
 	while (!(same = stats_same()) && now_ms() < deadline)
 		difference[0] = 0;

@@ -271,16 +271,52 @@ static bool listens(const struct msocket *s)
 	return !(s->shut & 1);
 }
 
-static int owner_of(const struct mworld *w, const struct mport *port)
+/* The first owner that listens, from this one on. */
+static int listening_from(const struct mworld *w, const struct mport *port,
+			  int first)
 {
 	int i, owner;
 
 	for (i = 0; i < port->owners; i++) {
-		owner = port->owner[(port->chosen + i) % port->owners];
+		owner = port->owner[(first + i) % port->owners];
 		if (listens(&w->socket[owner]))
 			return owner;
 	}
 	return -1;
+}
+
+static int owner_by_hash(struct mworld *w, struct mport *port,
+			 unsigned int *may)
+{
+	unsigned int who = 0;
+	int i, owner = -1;
+
+	for (i = 0; i < port->owners; i++) {
+		if (!(*may & 1 << port->owner[i]))
+			continue;
+		owner = listening_from(w, port, i);
+		if (owner < 0)
+			return -1;
+		who |= 1 << owner;
+	}
+	if (!(who & (who - 1)))
+		return owner;
+
+	owner = w->who(who);
+	if (owner < 0)
+		w->overflow = true;
+	for (i = 0; i < port->owners; i++)
+		if (listening_from(w, port, i) != owner)
+			*may &= ~(1 << port->owner[i]);
+	return owner;
+}
+
+static int owner_of(struct mworld *w, struct mport *port,
+		    const struct mpacket *p)
+{
+	if (port->program && port->chosen < port->owners)
+		return listening_from(w, port, port->chosen);
+	return owner_by_hash(w, port, &port->may[model_receiver(p)][p->flow]);
 }
 
 static struct mport *port_of(struct mworld *w, int port)
@@ -311,7 +347,7 @@ static void watch(struct mworld *w, const struct mport *port,
 
 static enum verdict divert(struct mworld *w, struct mpacket *p)
 {
-	const struct mport *port;
+	struct mport *port;
 	struct target to;
 	bool watched;
 	int owner;
@@ -329,7 +365,7 @@ again:
 	if (watched)
 		watch(w, port, p, &to);
 
-	owner = port ? owner_of(w, port) : -1;
+	owner = port ? owner_of(w, port, p) : -1;
 	if (owner < 0 && !to.tee && !(watched && !port->owners)) {
 		if (absent_drops(w)) {
 			model_count(w, -1, NOPORT, 1);
@@ -477,6 +513,16 @@ static bool may_share(const struct mworld *w, const struct mport *port, int i)
 		w->socket[port->owner[0]].reuseport);
 }
 
+/* Of each flow, whose it may be; no flow moves between two that stay. */
+static void owner_joins(struct mport *port, int i)
+{
+	unsigned int *may = port->may[0];
+
+	port->owner[port->owners++] = i;
+	while (may < port->may[RECEIVERS])
+		*may++ |= 1 << i;
+}
+
 int model_bind(struct mworld *w, int i, int num)
 {
 	struct msocket *s = &w->socket[i];
@@ -494,7 +540,7 @@ int model_bind(struct mworld *w, int i, int num)
 	} else {
 		if (!may_share(w, port, i))
 			return -EADDRINUSE;
-		port->owner[port->owners++] = i;
+		owner_joins(port, i);
 	}
 	s->port = num;
 	return 0;
@@ -508,6 +554,23 @@ static void remove_from(int *list, int *n, int i)
 		if (list[from] != i)
 			list[to++] = list[from];
 	*n = to;
+}
+
+static void owner_leaves(struct mport *port, int i)
+{
+	unsigned int *may = port->may[0], others = 0;
+	int n = port->owners;
+
+	remove_from(port->owner, &port->owners, i);
+	if (n == port->owners)
+		return;
+	if (!port->owners)
+		port->program = false;
+	for (n = 0; n < port->owners; n++)
+		others |= 1 << port->owner[n];
+	for (; may < port->may[RECEIVERS]; may++)
+		if (*may & 1 << i)
+			*may = others;
 }
 
 static struct mqueued *kept_slot(struct msocket *s, __u64 id)
@@ -569,7 +632,7 @@ void model_close(struct mworld *w, int i)
 	softirq(w);
 
 	if (port) {
-		remove_from(port->owner, &port->owners, i);
+		owner_leaves(port, i);
 		remove_from(port->watcher, &port->watchers, i);
 	}
 	s->open = false;
@@ -755,6 +818,9 @@ static int inject(struct mworld *w, int i, const struct mpacket *packet,
 
 	if (len < p.len)
 		return -EINVAL;
+
+	/* It does not overtake what was written before it. */
+	model_batch_end(w);
 
 	p.mark = to->marked ? to->mark : s->mark ?: to->mark;
 	p.mark &= ~ours;

@@ -3,8 +3,9 @@
  * The contract as a state machine: who reads what, and what else becomes of a
  * packet, in a namespace that has lo and nothing else.
  *
- * Nothing here asks the kernel. model.c does the same things to both and
- * compares.
+ * model.c does the same things to both and compares. Nothing here asks the
+ * kernel, but for one thing that is the kernel's own affair: which member of a
+ * port the hash of a flow means. Once that is known it has to stay so.
  */
 #ifndef _MODEL_TEST_H
 #define _MODEL_TEST_H
@@ -14,6 +15,7 @@
 #define SOCKETS		6
 #define PORTS		3	/* from PORT on */
 #define RULES		3	/* of each hook */
+#define FLOWS		2	/* UDP's source ports; ICMP has one flow */
 #define QUEUE		96	/* packets, at most, in one queue */
 #define KEPT		64	/* slots, at most, for kept ones */
 #define EXPECTED	256	/* packets on their way to one receiver */
@@ -48,6 +50,7 @@ struct mpacket {
 	__u16 value;		/* what writers change in it */
 	bool v6;
 	bool icmp;
+	int flow;
 	int len;
 	__u32 mark;
 	__u32 sender_mark;	/* SO_MARK of the socket it comes from */
@@ -98,12 +101,18 @@ struct msocket {
 	__u64 stat[SOCKET_STATS];
 };
 
+/* Who receives: UDP and ICMP of both families. */
+#define RECEIVERS	4
+
 struct mport {
 	int owner[SOCKETS];
 	int owners;
 	int watcher[SOCKETS];
 	int watchers;
-	int chosen;		/* owner that the program chooses */
+	bool program;
+	int chosen;		/* what the program says, maybe none of them */
+	/* By the hash of a flow: sockets, as bits, of which it is one's. */
+	unsigned int may[RECEIVERS][FLOWS];
 };
 
 struct mrule {
@@ -116,9 +125,6 @@ struct mrule {
 	__u16 cookie;
 	bool tee;
 };
-
-/* Who receives: UDP and ICMP of both families. */
-#define RECEIVERS	4
 
 struct mworld {
 	struct masks masks;
@@ -133,6 +139,11 @@ struct mworld {
 	int backlogged;
 	struct mpacket expected[RECEIVERS][EXPECTED];
 	int expecting[RECEIVERS];
+
+	/* Which of these sockets, as bits, has got more packets than it has got
+	 * here; negative: it cannot be told.
+	 */
+	int (*who)(unsigned int sockets);
 
 	struct mqueued batch[QUEUE];
 	int batched;
