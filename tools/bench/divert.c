@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/filter.h>
 #include <linux/divert.h>
 #include <linux/virtio_net.h>
 #include <stdio.h>
@@ -51,6 +52,31 @@ static void divert_open(void)
 		unavailable("divert socket");
 	if (getsockopt(fd, SOL_DIVERT, DIVERT_VERSION, &version, &len))
 		unavailable("divert.ko is not loaded");
+}
+
+static void share(void)
+{
+	int one = 1;
+
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)))
+		die("SO_REUSEPORT");
+}
+
+/* The members are there in the order of their CPUs. */
+static void choose_by_cpu(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, SKF_AD_OFF + SKF_AD_CPU),
+		BPF_STMT(BPF_RET | BPF_A, 0),
+	};
+	struct sock_fprog program = {
+		.len	= sizeof(code) / sizeof(code[0]),
+		.filter	= code,
+	};
+
+	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program,
+		       sizeof(program)))
+		die("SO_ATTACH_REUSEPORT_CBPF");
 }
 
 static void divert_bind(void)
@@ -336,7 +362,7 @@ int main(int argc, char **argv)
 	bool records;
 
 	hop_options(&opt, argc, argv,
-		    "words: one (recvfrom and sendto), gso, hold, records");
+		    "words: one (recvfrom and sendto), gso, hold, records, member (of a port), cpu (the member of its CPU)");
 	records = hop_mode(&opt, "records");
 	gso = hop_mode(&opt, "gso");
 	divert_open();
@@ -346,7 +372,11 @@ int main(int argc, char **argv)
 		option_on(DIVERT_GSO);
 	if (records)
 		option_on(DIVERT_RECORDS);
+	if (hop_mode(&opt, "member"))
+		share();
 	divert_bind();
+	if (hop_mode(&opt, "cpu"))
+		choose_by_cpu();
 	hop_ready();
 
 	if (records && hold)

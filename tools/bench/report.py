@@ -64,6 +64,13 @@ class Run:
             return None
         return cost - forwarding
 
+    def contended(self, scenario):
+        """{whose lock: how often one CPU waited for another, per million packets}, or None."""
+        line = self.lines.get((scenario, 'contention'))
+        if not line or 'contended' not in line:
+            return None
+        return {who: n * 1e6 / line['packets'] for who, n in line['contended'].items()}
+
     def unavailable(self, scenario):
         return self.lines.get((scenario, None), {}).get('unavailable')
 
@@ -110,13 +117,16 @@ def table(run):
     cell, title = (cell_cost, COUNTED) if run.counted else (cell_rate, CLOCKED)
     rows = [['', *(heading(p) for p in run.points)]]
     for scenario in run.scenarios:
-        if not run.unavailable(scenario):
+        if not run.unavailable(scenario) and not run.contended(scenario):
             rows.append([scenario, *(cell(run, scenario, p) for p in run.points)])
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     print(f'\n{title}:\n')
     for row in rows:
         print(f'{row[0]:{widths[0]}}', *(f'{c:>{w}}' for c, w in zip(row[1:], widths[1:])),
               sep='  ')
+    for scenario in filter(run.contended, run.scenarios):
+        print(f'\n{scenario}: locks waited for, per million packets:',
+              ', '.join(f'{who} {n:,.0f}' for who, n in run.contended(scenario).items()))
     reasons = ordered(run.unavailable(s) for s in run.scenarios if run.unavailable(s))
     for reason in reasons:
         names = [s for s in run.scenarios if run.unavailable(s) == reason]
@@ -133,19 +143,28 @@ def read_goals(path):
     return [row[:5] + [float(row[5])] for row in rows if row and not row[0].startswith('#')]
 
 
-def check_goal(run, goal):
-    """The goal as a member of bench.json, or None if it was not measured."""
+def outcome(goal, ratio):
     name, measure, scenario, peer, point, limit = goal
-    of = run.added if measure == 'added' else run.value
-    ours, theirs = of(scenario, point), of(peer, point)
-    if not theirs or ours is None:
-        return None
-    ratio = ours / theirs
     return {'goal': name, 'measure': measure, 'scenario': scenario, 'peer': peer, 'point': point,
             'limit': limit, 'ratio': round(ratio, 4), 'met': ratio <= limit * (1 + TOLERANCE)}
 
 
+def check_goal(run, goal):
+    """The goal as a member of bench.json, or None if it was not measured."""
+    name, measure, scenario, peer, point, limit = goal
+    if measure == 'waits':
+        contended = run.contended(scenario)
+        return contended and outcome(goal, contended['divert'])
+    of = run.added if measure == 'added' else run.value
+    ours, theirs = of(scenario, point), of(peer, point)
+    if not theirs or ours is None:
+        return None
+    return outcome(goal, ours / theirs)
+
+
 def check_goals(run, goals):
+    # Whether CPUs wait for each other shows only where there are two, and no clock that counts.
+    goals = [goal for goal in goals if (goal[1] == 'waits') != run.counted]
     results = list(filter(None, (check_goal(run, goal) for goal in goals)))
     if not results:
         return results
@@ -161,7 +180,7 @@ def check_goals(run, goals):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('-g', dest='goals', help='file of goals, for instructions')
+    parser.add_argument('-g', dest='goals', help='file of goals')
     parser.add_argument('-j', dest='json', help='write all that was found out to this file')
     parser.add_argument('-p', dest='plots', help='draw plots into this folder')
     parser.add_argument('runs', nargs='+')
@@ -171,8 +190,8 @@ def main():
     found = {'runs': {run.name: list(run.lines.values()) for run in runs}, 'goals': []}
     for run in runs:
         table(run)
-        if run.counted and args.goals:
-            found['goals'] = check_goals(run, read_goals(args.goals))
+        if args.goals:
+            found['goals'] += check_goals(run, read_goals(args.goals))
         if args.plots:
             plots.draw(run, args.plots)
     if args.json:

@@ -17,6 +17,7 @@ scenario_names()
 	echo fwd+ct {nfqtunedrw,divert-in-rw,divert-in-hold-rw}+ct
 	echo divert-in-rw+{ports{10,100,1000,5000},netns1000}
 	echo {fwdnft,nfqtunedrw,divert-in-rw}+rules{10,100,1000}
+	echo divert-in{,-hold,-hold-records}-rw+{members2,cpus2}
 }
 
 # --- pieces ----------------------------------------------------------------------------------
@@ -37,7 +38,7 @@ _nft_rule()	# HOOK STATEMENT: for all that goes to the server
 			chain bench {
 				type filter hook $1 priority -150
 				$(_other_rules)
-				ip daddr $server_ip udp dport 5000 $2
+				ip daddr $server_ip udp dport 5000-5099 $2
 				ip daddr $server_ip tcp dport 5000 $2
 			}
 		}
@@ -77,7 +78,7 @@ _hop()		# PROGRAM OPTION...
 {
 	local status=0
 	_start "$programs/$1" ${rewrite:+-r} "${@:2}" || status=$?
-	pid=$STARTED
+	pid+=" $STARTED"
 	return $status
 }
 
@@ -91,6 +92,13 @@ _beside()	# PROGRAM ARGUMENT...: what else runs on the router
 
 # --- extras ----------------------------------------------------------------------------------
 
+# So many share the port, each on a CPU of its own; packets go by flow, or to the CPU's own member.
+_members()	# NUMBER [WORD]
+{
+	[ "$(nproc)" -ge "$1" ] || { echo "fewer than $1 CPUs" >&2; return 4; }
+	members=$1 member=member${2:+-$2}
+}
+
 _extra()	# WORD
 {
 	case $1 in
@@ -99,6 +107,8 @@ _extra()	# WORD
 		ulimit -n 20000 &&
 		_beside build/selftests/tools/manyports 10000 "${1#ports}" ;;
 	netns*) _divert_load && _beside "$programs/netns" "${1#netns}" ;;
+	members*) _members "${1#members}" ;;
+	cpus*) _members "${1#cpus}" cpu ;;
 	rules*) other_rules=${1#rules} ;;
 	*) echo "no scenario $scenario: unknown extra '$1'" >&2; return 1 ;;
 	esac
@@ -141,8 +151,21 @@ _divert()	# in|out WORD...
 		*) return 2 ;;
 		esac
 	done
-	_divert_load && _in_place "$in_place" && _hop divert -m "${mode:-batch}" &&
+	_divert_load && _in_place "$in_place" && _divert_members "${mode:-batch}" &&
 		_nft_rule $hook "meta mark set $divert_mark"
+}
+
+_divert_members()	# MODE
+{
+	local i
+	if [ "$members" = 1 ]; then
+		_hop divert -m "$1"
+		return
+	fi
+	for ((i = 0; i < members; i++)); do
+		_hop divert -m "$1-$member" || return
+		taskset -cp $i "$STARTED" >/dev/null || return
+	done
 }
 
 _in_place()	# 0|1|2
@@ -173,7 +196,7 @@ _kind()		# KIND WORD...
 scenario_start()	# of $scenario; 4: this kernel cannot do it
 {
 	local words extras extra status=0 base=${scenario%%+*}
-	rewrite='' no_tcp='' target='' other_rules=0
+	rewrite='' no_tcp='' target='' other_rules=0 members=1
 	case $base in
 	*rw) rewrite=1 base=${base%rw} base=${base%-} ;;
 	esac

@@ -42,9 +42,10 @@
 static const char usage[] =
 "usage: traffic -c namespace -s namespace -a address [options]\n"
 "  -c name   namespace to send in\n"
-"  -s name   namespace to receive in, on port " BENCH_PORT_TEXT "\n"
+"  -s name   namespace to receive in\n"
 "  -a addr   send to this address (default: the same as -A)\n"
 "  -A addr   receive on this address\n"
+"  -P n      on this port (default " BENCH_PORT_TEXT ")\n"
 "  -l n      bytes of UDP payload (default 64)\n"
 "  -b n      packets in flight (default 64)\n"
 "  -n n      packets measured (default 10000)\n"
@@ -59,6 +60,7 @@ static struct {
 	const char	*server;
 	const char	*to;
 	const char	*at;
+	unsigned int	port;
 	unsigned int	size;
 	unsigned int	burst;
 	unsigned int	packets;
@@ -68,6 +70,7 @@ static struct {
 	bool		percentiles;
 	const char	*label;
 } opt = {
+	.port		= BENCH_PORT,
 	.size		= 64,
 	.burst		= 64,
 	.packets	= 10000,
@@ -117,7 +120,7 @@ static struct sockaddr_in address_of(const char *text)
 {
 	struct sockaddr_in sa = {
 		.sin_family	= AF_INET,
-		.sin_port	= htons(BENCH_PORT),
+		.sin_port	= htons(opt.port),
 	};
 
 	if (!inet_aton(text, &sa.sin_addr))
@@ -449,12 +452,13 @@ static void options(int argc, char **argv)
 {
 	int c;
 
-	while ((c = getopt(argc, argv, "c:s:a:A:l:b:n:w:t:rpL:")) != -1) {
+	while ((c = getopt(argc, argv, "c:s:a:A:P:l:b:n:w:t:rpL:")) != -1) {
 		switch (c) {
 		case 'c': opt.client = optarg; break;
 		case 's': opt.server = optarg; break;
 		case 'a': opt.to = optarg; break;
 		case 'A': opt.at = optarg; break;
+		case 'P': opt.port = atoi(optarg); break;
 		case 'l': opt.size = atoi(optarg); break;
 		case 'b': opt.burst = atoi(optarg); break;
 		case 'n': opt.packets = atoi(optarg); break;
