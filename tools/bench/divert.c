@@ -65,12 +65,12 @@ static void share(void)
 /* The members are there in the order of their CPUs. */
 static void choose_by_cpu(void)
 {
-	struct sock_filter code[] = {
+	struct sock_filter code[2] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, SKF_AD_OFF + SKF_AD_CPU),
 		BPF_STMT(BPF_RET | BPF_A, 0),
 	};
 	struct sock_fprog program = {
-		.len	= sizeof(code) / sizeof(code[0]),
+		.len	= 2,
 		.filter	= code,
 	};
 
