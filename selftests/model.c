@@ -75,12 +75,13 @@ static int some_socket(bool with_queue)
 static void some_option(struct op *op)
 {
 	static const int option[] = {
-		-1, -1, -2, DIVERT_INFO, DIVERT_INFO, DIVERT_TEE,
+		-1, -1, -2, -3, DIVERT_INFO, DIVERT_INFO, DIVERT_TEE,
 		DIVERT_RECORDS, DIVERT_INPLACE, DIVERT_INPLACE, 77,
 	};
 
 	op->a = option[below(ARRAY_LEN(option))];
 	op->b = op->a == -1 ? !!below(3) : op->a == -2 ? (int)some_mark() :
+		op->a == -3 ? below(3) :
 		below(op->a == DIVERT_INPLACE ? 4 : 12);
 	if (op->a != DIVERT_INPLACE && op->a > 0 && op->b > 2)
 		op->b &= 1;
@@ -227,7 +228,7 @@ static void print_op(const struct op *op)
 		"socket %d: open, IPv6 %d, SO_REUSEPORT %d",
 		"socket %d: close",
 		"socket %d: bind to port 7000 + %d, wrong %d",
-		"socket %d: option %d (-1: SO_REUSEPORT, -2: SO_MARK) = %d",
+		"socket %d: option %d (-1: SO_REUSEPORT, -2: SO_MARK, -3: device, none, lo, down) = %d",
 		"socket %d: limits: packets %d, bytes %d, full %d, old %d, close %d",
 		"socket %d: hold: headers %d, packets %d, flags %d",
 		"socket %d: filter %d (nothing, IPv4, all; 0: none)",

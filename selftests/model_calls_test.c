@@ -22,6 +22,7 @@ struct mworld model;
 struct slot slot[SLOTS];
 int next_slot;
 int fd[SOCKETS];
+int down;
 static int rx[RECEIVERS];
 static struct nft_ctx *nft;
 static struct counters before;
@@ -141,6 +142,8 @@ void world_open(int which)
 	int r, h;
 
 	ns_new();
+	ip_batch("link add " DOWN " type dummy\n");
+	down = ifindex_of(DOWN);
 	memset(&model, 0, sizeof(model));
 	memset(slot, 0, sizeof(slot));
 	model.who = who_got_more;
@@ -508,6 +511,14 @@ static int option_set(struct msocket *s, int i, int option, int value)
 	}
 }
 
+static int bind_to_device(int sk, int which)
+{
+	static const char * const name[] = { "", "lo", DOWN };
+
+	return errno_of(setsockopt(sk, SOL_SOCKET, SO_BINDTODEVICE, name[which],
+				   strlen(name[which])));
+}
+
 static bool op_option(const struct op *op)
 {
 	struct msocket *s = opened(op);
@@ -523,9 +534,14 @@ static bool op_option(const struct op *op)
 						       SO_REUSEPORT, op->b & 1));
 	}
 	if (op->a == -2) {
-		s->mark = op->b;
+		model_set_sender(&model, op->at, op->b, s->bound);
 		return same("SO_MARK", 0, set_int(fd[op->at], SOL_SOCKET,
 						  SO_MARK, op->b));
+	}
+	if (op->a == -3) {
+		model_set_sender(&model, op->at, s->mark,
+				 op->b > 1 ? down : op->b);
+		return same("SO_BINDTODEVICE", 0, bind_to_device(fd[op->at], op->b));
 	}
 	err = option_set(s, op->at, op->a, op->b);
 	if (!same("setsockopt()", err,
@@ -683,7 +699,7 @@ static bool op_send(const struct op *op)
 	struct mpacket p = {
 		.serial = ++serial, .value = 7, .v6 = op->a & 1,
 		.icmp = op->a & 2, .mark = op->b, .sender_mark = op->b,
-		.hook = OUT,
+		.writer = -1, .hook = OUT,
 	};
 	int err;
 

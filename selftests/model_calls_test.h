@@ -63,6 +63,9 @@ long now_ms(void);
 typedef bool op_t(const struct op *op);
 extern op_t op_read, op_write, op_verdict, op_records;
 extern int fd[SOCKETS];
+/* The interface that is down */
+#define DOWN	"d0"
+extern int down;
 
 /* The socket that it is about, if it is open */
 struct msocket *opened(const struct op *op);

@@ -6,8 +6,6 @@
 
 #include "model_calls_test.h"
 
-#define LO	1	/* ifindex */
-
 /* Reading */
 
 static bool address4_same(const struct mqueued *q, bool ticket,
@@ -16,11 +14,14 @@ static bool address4_same(const struct mqueued *q, bool ticket,
 	bool in = q->packet.hook == PRE;
 	__u8 zero[8] = "";
 	__u32 number = htonl(0x800000 | q->id), context = htonl(q->context);
+	__u32 bound = htonl(q->bound);
 
 	if (in)
 		strcpy((char *)zero, "lo");
 	else
 		memcpy(zero + 4, &context, 4);
+	if (!in)
+		memcpy(zero + 1, (__u8 *)&bound + 1, 3);
 	if (ticket)
 		memcpy(in ? zero + 5 : zero + 1, (__u8 *)&number + 1, 3);
 	if (ticket && in)
@@ -38,7 +39,8 @@ static bool address6_same(const struct mqueued *q, bool ticket,
 {
 	bool in = q->packet.hook == PRE;
 	struct in6_addr addr = IN6ADDR_ANY_INIT;
-	__u32 flow = in ? 0 : q->context, scope = in ? LO : 0;
+	__u32 flow = in ? 0 : q->context;
+	__u32 scope = in ? LO : q->bound ? 0x80000000 | q->bound : 0;
 
 	if (in && q->packet.v6)
 		addr.s6_addr[15] = 1;
@@ -80,7 +82,9 @@ static bool info_same(const struct msocket *s, const struct mqueued *q,
 	       same("info.port", q->port, info->port) &&
 	       same("info.cookie", q->cookie, info->cookie) &&
 	       same("info.iif", in ? LO : 0, info->iif) &&
-	       same("info.oif", in ? 0 : LO, info->oif) &&
+	       same("info.oif", in ? 0 : q->bound ?: LO, info->oif) &&
+	       same("DIVERT_INFO_OIF", !in && q->bound,
+		    !!(info->flags & DIVERT_INFO_OIF)) &&
 	       same("info.len", q->packet.len, info->len) &&
 	       same("info.mark", in ? q->packet.mark & ~model_ours(&model.masks) :
 				      q->context, info->mark) &&
@@ -176,7 +180,7 @@ static bool read_one(const struct op *op, struct msocket *s)
 	}
 	wanted = model_read_len(s, &q);
 	copied = wanted < size ? wanted : size;
-	ticket = q.id && !(op->a & R_NO_ADDRESS);
+	ticket = model_ticket(&q) && !(op->a & R_NO_ADDRESS);
 	if (!same("recvmsg()", op->a & R_TRUNC ? q.packet.len : copied, n) ||
 	    !packet_same(&q, data, copied))
 		return false;
@@ -226,10 +230,10 @@ static bool record_same(int i, const struct mqueued *q, int captured,
 		  !!(record->flags & DIVERT_INFO_TEE)) ||
 	    !same("record.id", held ? q->id : 0, record->id) ||
 	    !packet_same(q, (const __u8 *)(record + 1), captured) ||
-	    !address_same(s, q, q->id && !held, &address))
+	    !address_same(s, q, model_ticket(q) && !held, &address))
 		return false;
 	if (!peek)
-		slot_fill(i, q, q->id && !held, &address,
+		slot_fill(i, q, model_ticket(q) && !held, &address,
 			  s->v6 ? sizeof(struct sockaddr_in6) :
 				  sizeof(struct sockaddr_in),
 			  &none, (const __u8 *)(record + 1), captured);
@@ -273,7 +277,7 @@ static bool read_records(const struct op *op, struct msocket *s)
 		at += record_size(captured);
 	}
 	for (i = 0; i < n && !(op->a & R_PEEK); i++)
-		model_read_done(&model, op->at, &q[i], true);
+		model_read_done(&model, op->at, &q[i], model_ticket(&q[i]));
 	return same("bytes of records", at, got);
 }
 
@@ -337,6 +341,7 @@ static void out_address(struct outgoing *out, const struct slot *from, int how,
 		.incoming = from->q.packet.hook == PRE,
 		.cookie = from->q.cookie,
 		.mark = from->q.packet.hook == PRE ? 0 : from->q.context,
+		.context_oif = from->ticket ? 0 : from->q.bound,
 		.ticket = from->ticket ? from->q.id : 0,
 		.same_address = true,
 	};
@@ -372,6 +377,7 @@ static void out_info(struct outgoing *out, const struct slot *from)
 	out->to.cookie = from->info.cookie;
 	out->to.marked = true;
 	out->to.mark = from->info.mark;
+	out->to.oif = from->info.flags & DIVERT_INFO_OIF ? from->info.oif : 0;
 	if (from->info.flags & DIVERT_INFO_HELD) {
 		out->to.verdict = DIVERT_INFO_HELD;
 		out->to.id = from->info.id;

@@ -50,6 +50,7 @@ void model_count_errno(struct mworld *w, int i, int err)
 	} stats[] = {
 		{ EINVAL, S_EINVAL }, { EAFNOSUPPORT, S_EAFNOSUPPORT },
 		{ EADDRNOTAVAIL, S_EADDRNOTAVAIL }, { EMSGSIZE, S_EMSGSIZE },
+		{ ENETUNREACH, S_EUNREACH }, { EHOSTUNREACH, S_EUNREACH },
 		{ EACCES, S_EACCES }, { ESTALE, S_ESTALE }, { ENOENT, S_ESTALE },
 	};
 	int n;
@@ -244,6 +245,7 @@ static bool deliver(struct mworld *w, int i, const struct mpacket *p,
 	struct mqueued q = {
 		.packet = *p, .port = to->port, .cookie = to->cookie,
 		.context = (p->mark & ~ours) | (p->sender_mark & ours),
+		.bound = p->hook == PRE ? 0 : p->sender_bound,
 		.copy = copy, .info = s->info,
 		.keep = s->hold.headers ? KEEP_HEADERS : KEEP_NOT,
 	};
@@ -266,9 +268,10 @@ static bool deliver(struct mworld *w, int i, const struct mpacket *p,
 
 /* Hooks */
 
+/* All packets leave and come by lo. */
 static bool listens(const struct msocket *s)
 {
-	return !(s->shut & 1);
+	return !(s->shut & 1) && (!s->bound || s->bound == LO);
 }
 
 /* The first owner that listens, from this one on. */
@@ -506,6 +509,41 @@ void model_set_in_place(struct mworld *w, int i, int value)
 		kept_alloc(&w->socket[i]);
 }
 
+/* Packets that are still to go on have their writer's options as they are then;
+ * those of one that is closed do not change any more.
+ */
+static void writer_changes(struct mworld *w, int i, struct mpacket *p)
+{
+	const struct msocket *s = &w->socket[i];
+
+	if (p->writer != i)
+		return;
+	p->sender_mark = s->mark;
+	p->sender_bound = s->bound;
+	if (!s->open)
+		p->writer = -1;
+}
+
+static void written_change(struct mworld *w, int i)
+{
+	struct msocket *s;
+	int n;
+
+	for (s = w->socket; s < w->socket + SOCKETS; s++) {
+		for (n = 0; n < s->queued; n++)
+			writer_changes(w, i, &s->queue[n].packet);
+		for (n = 0; n < KEPT; n++)
+			writer_changes(w, i, &s->kept[n].packet);
+	}
+}
+
+void model_set_sender(struct mworld *w, int i, __u32 mark, int bound)
+{
+	w->socket[i].mark = mark;
+	w->socket[i].bound = bound;
+	written_change(w, i);
+}
+
 static bool may_share(const struct mworld *w, const struct mport *port, int i)
 {
 	return !port->owners ||
@@ -636,6 +674,7 @@ void model_close(struct mworld *w, int i)
 		remove_from(port->watcher, &port->watchers, i);
 	}
 	s->open = false;
+	written_change(w, i);
 }
 
 /* Reading */
@@ -646,6 +685,11 @@ size_t model_read_len(const struct msocket *s, const struct mqueued *q)
 	    (int)s->hold.headers > q->packet.len)
 		return q->packet.len;
 	return s->hold.headers;
+}
+
+bool model_ticket(const struct mqueued *q)
+{
+	return q->id && (q->keep == KEEP_HEADERS || !q->bound);
 }
 
 /* A number for what is to be kept; the oldest makes room. */
@@ -796,7 +840,8 @@ static bool in_place(struct mworld *w, int i, const struct mpacket *p, int len,
 	bool at_rules;
 
 	if (slot->id != to->ticket || slot->keep != KEEP_COPY ||
-	    slot->packet.len != len || !to->same_address || s->mark)
+	    slot->packet.len != len || !to->same_address || s->mark ||
+	    (s->bound && !to->incoming))
 		return false;
 	kept_remove(s, to->ticket, &q);
 
@@ -813,6 +858,7 @@ static int inject(struct mworld *w, int i, const struct mpacket *packet,
 {
 	__u32 ours = model_ours(&w->masks);
 	struct msocket *s = &w->socket[i];
+	int oif = to->oif ?: s->bound ?: to->context_oif;
 	struct mpacket p = *packet;
 	enum verdict verdict;
 
@@ -821,10 +867,14 @@ static int inject(struct mworld *w, int i, const struct mpacket *packet,
 
 	/* It does not overtake what was written before it. */
 	model_batch_end(w);
+	if (!to->incoming && oif && oif != LO)
+		return -ENETUNREACH;
 
 	p.mark = to->marked ? to->mark : s->mark ?: to->mark;
 	p.mark &= ~ours;
+	p.writer = to->incoming ? -1 : i;
 	p.sender_mark = s->mark;
+	p.sender_bound = s->bound;
 	p.cookie = to->cookie;
 	p.shown = true;
 	mark_show(w, &p);

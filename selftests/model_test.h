@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * The contract as a state machine: who reads what, and what else becomes of a
- * packet, in a namespace that has lo and nothing else.
+ * packet, in a namespace that has lo and an interface that is down.
  *
  * model.c does the same things to both and compares. Nothing here asks the
  * kernel, but for one thing that is the kernel's own affair: which member of a
@@ -30,6 +30,8 @@ enum mstat {
 	NOPORT = SOCKET_STATS, RESUMED, STATS
 };
 
+#define LO		1	/* ifindex; any other is that of what is down */
+
 enum hook { OUT, POST, PRE, HOOKS };
 enum verdict { GO, GONE, DROPPED };
 enum keep { KEEP_NOT, KEEP_HEADERS, KEEP_COPY };
@@ -53,7 +55,12 @@ struct mpacket {
 	int flow;
 	int len;
 	__u32 mark;
-	__u32 sender_mark;	/* SO_MARK of the socket it comes from */
+	/* The divert socket it was written to, while that is open, or -1; and
+	 * SO_MARK and interface of the socket it comes from.
+	 */
+	int writer;
+	__u32 sender_mark;
+	int sender_bound;
 	enum hook hook;
 	bool shown;		/* its mark says where it resumes */
 	__u16 cookie;		/* rules up to this are behind it */
@@ -64,6 +71,7 @@ struct mqueued {
 	__u16 port;
 	__u16 cookie;
 	__u32 context;		/* mark that it was routed with */
+	int bound;		/* interface that its sender was bound to */
 	bool copy;
 	bool info;
 	bool held;
@@ -84,6 +92,7 @@ struct msocket {
 	int in_place;
 	int shut;		/* bit 0: reading, bit 1: writing */
 	__u32 mark;
+	int bound;
 	enum filter filter;
 	struct divert_limits limits;
 	struct divert_hold hold;
@@ -157,6 +166,8 @@ struct mdest {
 	__u16 cookie;
 	bool marked;
 	__u32 mark;
+	int oif;		/* it has to leave by, whatever the socket says */
+	int context_oif;	/* the same, if the socket says nothing */
 	__u64 ticket;		/* id, as the address has it; 0: none */
 	__u32 verdict;		/* DIVERT_INFO_HELD and DIVERT_VERDICT_* */
 	__u64 id;
@@ -171,6 +182,7 @@ bool model_port_reachable(const struct mworld *w, int port);
 void model_socket(struct mworld *w, int i, bool v6);
 void model_close(struct mworld *w, int i);
 int model_bind(struct mworld *w, int i, int port);
+void model_set_sender(struct mworld *w, int i, __u32 mark, int bound);
 int model_set_hold(struct mworld *w, int i, const struct divert_hold *hold);
 void model_set_in_place(struct mworld *w, int i, int value);
 
@@ -181,6 +193,8 @@ bool model_take(struct mworld *w, int i, struct mqueued *q);
 /* It has been read, and is to be kept if it can be. */
 void model_read_done(struct mworld *w, int i, const struct mqueued *q,
 		     bool keep);
+/* Can the address name it? Not where its sender's interface is. */
+bool model_ticket(const struct mqueued *q);
 size_t model_read_len(const struct msocket *s, const struct mqueued *q);
 /* 0 or the write's error. @len: bytes that are written. */
 int model_write(struct mworld *w, int i, const struct mpacket *packet,
