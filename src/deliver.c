@@ -160,22 +160,15 @@ static void divert_queue(const struct divert_delivery *d, struct sk_buff *skb)
 		divert_queue_late(d, skb);
 }
 
-/* Packets as they would be on the wire, in a list; all checksums complete.
+/* Packets as they would be on the wire, in a list; checksums may be left to do.
  * NULL if that cannot be had, @skb is then still the caller's.
  */
-static struct sk_buff *divert_segment(const struct sock *sk,
-				      struct sk_buff *skb)
+static struct sk_buff *divert_segment(struct sk_buff *skb)
 {
 	struct sk_buff *segs;
 
-	if (divert_offload_whole(sk, skb))
+	if (!skb_is_gso(skb))
 		return skb;
-	if (!skb_is_gso(skb)) {
-		if (skb->ip_summed == CHECKSUM_PARTIAL &&
-		    skb_csum_hwoffload_help(skb, 0))
-			return NULL;
-		return skb;
-	}
 
 	segs = skb_gso_segment(skb, 0);
 	if (IS_ERR_OR_NULL(segs))
@@ -183,6 +176,13 @@ static struct sk_buff *divert_segment(const struct sock *sk,
 
 	consume_skb(skb);
 	return segs;
+}
+
+/* False if there is no memory for that. */
+static bool divert_sum(struct sk_buff *skb)
+{
+	return skb->ip_summed != CHECKSUM_PARTIAL ||
+	       !skb_csum_hwoffload_help(skb, 0);
 }
 
 static void divert_delivery_policy(struct divert_delivery *d,
@@ -250,12 +250,13 @@ static void divert_deliver_skb(const struct divert_delivery *d,
 {
 	struct sk_buff *segs, *next;
 
-	if (d->keep == DIVERT_KEEP_HEADERS && !divert_is_chain(skb)) {
+	if ((d->keep == DIVERT_KEEP_HEADERS && !divert_is_chain(skb)) ||
+	    divert_offload_whole(d->sk, skb)) {
 		divert_queue(d, skb);
 		return;
 	}
 
-	segs = divert_segment(d->sk, skb);
+	segs = divert_segment(skb);
 	if (!segs) {
 		divert_drop(d->dn, d->sk, skb, DIVERT_STAT_NOMEM);
 		return;
@@ -263,7 +264,10 @@ static void divert_deliver_skb(const struct divert_delivery *d,
 
 	skb_list_walk_safe(segs, skb, next) {
 		skb_mark_not_on_list(skb);
-		divert_queue(d, skb);
+		if (divert_sum(skb))
+			divert_queue(d, skb);
+		else
+			divert_drop(d->dn, d->sk, skb, DIVERT_STAT_NOMEM);
 	}
 }
 
