@@ -45,7 +45,7 @@ check-matrix: deps ## the selftests on every kernel, the module for every archit
 		selftests/check $(if $(value T),$(call quote,$(value T)),.) || status=$$?; \
 	$(if $(value T),,selftests/status;) exit $$status
 
-check-debug: deps ## the selftests on the debug kernel: KASAN, lockdep, kmemleak and others (T=regex, V=1)
+check-debug: deps ## the selftests on the debug kernel: KASAN, lockdep, kmemleak and others (T=regex, V=1, JOBS=2: two VMs)
 	@KERNEL=debug V=$(V) selftests/check $(if $(value T),$(call quote,$(value T)),.)
 
 fuzz-kernel: build ## random calls in the VM, compared with a model: STEPS=1000000 of SEED=, a new one each time
