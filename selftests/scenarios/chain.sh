@@ -6,8 +6,8 @@
 #	client c0 ─────── r0 router r1 ─────── s0 server
 #
 # Proves that a daemon reads them one by one with valid checksums, however it reads, even headers
-# only or whole packets, and that each goes on, once and in order.
-# TIMEOUT=240
+# only or whole packets, and so does a watcher; and that each goes on, once and in order.
+# TIMEOUT=480
 # shellcheck source=selftests/lib.sh
 . "$(dirname "$(readlink -f "$0")")/../lib.sh"
 # shellcheck source=selftests/tools/traffic.sh
@@ -64,6 +64,20 @@ diverted()	# DESCRIPTION IN-PLACE [OPTION...]
 	in_ns "$router" sysctl -qw net.divert.in_place=0
 }
 
+# The copies are of the same chain.
+teed()
+{
+	divert_rule "$router" prerouting 7000 100 udp dport 5000
+	divertd_start owner "$router" 7000 -q -C
+	divertd_start watcher "$router" 7000 -q -C -T
+	check "B5 watched: all arrive" transfer
+	divertd_stop owner watcher
+	check "B5 watched: the owner reads each, with valid checksums" \
+		has_total owner read=$datagrams badip=0 badl4=0 errors=0
+	check "B5 watched: so does the watcher" \
+		has_total watcher read=$datagrams badip=0 badl4=0 errors=0
+}
+
 held()		# DESCRIPTION [OPTION...]
 {
 	local description=$1 holdd
@@ -87,6 +101,7 @@ for f in $families; do
 	run diverted "whole packets" 0 -g
 	run diverted "in place, at the rules" 1
 	run diverted "in place, behind the hook" 2
+	run teed
 	run held "headers only"
 	run held "headers only, in records" -r
 done
