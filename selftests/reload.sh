@@ -19,19 +19,6 @@ no_references()
 	[ "$(cat /sys/module/divert/refcnt)" = 0 ]
 }
 
-# Hooks that come and go switch the kernel's static keys of netfilter. The kernel patches its code for
-# that, and under emulation some (6.12) die of it when there is traffic, without us too: keep them on.
-keep_keys()
-{
-	in_ns "$server" nft -f - <<-'RULES'
-	table inet keys {
-		chain in { type filter hook prerouting priority 0; }
-		chain out { type filter hook output priority 0; }
-		chain post { type filter hook postrouting priority 0; }
-	}
-	RULES
-}
-
 # Somebody opens and closes sockets all the time, and everything is marked.
 reloaded()
 {
@@ -60,7 +47,6 @@ reloaded()
 }
 
 setup_routed
-keep_keys
 for family in $families; do
 	use_family "$family"
 	run reloaded
