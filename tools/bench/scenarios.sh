@@ -38,7 +38,7 @@ _nft_rule()	# HOOK STATEMENT: for all that goes to the server
 			chain bench {
 				type filter hook $1 priority -150
 				$(_other_rules)
-				ip daddr $server_ip udp dport 5000-5099 $2
+				ip daddr $server_ip udp dport $ports $2
 				ip daddr $server_ip tcp dport 5000 $2
 			}
 		}
@@ -96,7 +96,7 @@ _beside()	# PROGRAM ARGUMENT...: what else runs on the router
 _members()	# NUMBER [WORD]
 {
 	[ "$(nproc)" -ge "$1" ] || { echo "fewer than $1 CPUs" >&2; return 4; }
-	members=$1 member=member${2:+-$2}
+	members=$1 member=member${2:+-$2} ports=5000-5099
 }
 
 _extra()	# WORD
@@ -196,7 +196,7 @@ _kind()		# KIND WORD...
 scenario_start()	# of $scenario; 4: this kernel cannot do it
 {
 	local words extras extra status=0 base=${scenario%%+*}
-	rewrite='' no_tcp='' target='' other_rules=0 members=1
+	rewrite='' no_tcp='' target='' other_rules=0 members=1 ports=5000
 	case $base in
 	*rw) rewrite=1 base=${base%rw} base=${base%-} ;;
 	esac
