@@ -16,12 +16,12 @@ static bool address4_same(const struct mqueued *q, bool ticket,
 	__u32 number = htonl(0x800000 | q->id), context = htonl(q->context);
 	__u32 bound = htonl(q->bound);
 
-	if (in)
+	if (in) {
 		strcpy((char *)zero, "lo");
-	else
-		memcpy(zero + 4, &context, 4);
-	if (!in)
+	} else {
 		memcpy(zero + 1, (__u8 *)&bound + 1, 3);
+		memcpy(zero + 4, &context, 4);
+	}
 	if (ticket)
 		memcpy(in ? zero + 5 : zero + 1, (__u8 *)&number + 1, 3);
 	if (ticket && in)
