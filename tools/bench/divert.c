@@ -5,8 +5,8 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <linux/filter.h>
 #include <linux/divert.h>
+#include <linux/filter.h>
 #include <linux/virtio_net.h>
 #include <stdio.h>
 #include <stdlib.h>
