@@ -268,67 +268,6 @@ static bool deliver(struct mworld *w, int i, const struct mpacket *p,
 
 /* Hooks */
 
-/* All packets leave and come by lo. */
-static bool listens(const struct msocket *s)
-{
-	return !(s->shut & 1) && (!s->bound || s->bound == LO);
-}
-
-/* The first owner that listens, from this one on. */
-static int listening_from(const struct mworld *w, const struct mport *port,
-			  int first)
-{
-	int i, owner;
-
-	for (i = 0; i < port->owners; i++) {
-		owner = port->owner[(first + i) % port->owners];
-		if (listens(&w->socket[owner]))
-			return owner;
-	}
-	return -1;
-}
-
-static int owner_by_hash(struct mworld *w, struct mport *port,
-			 unsigned int *may)
-{
-	unsigned int who = 0;
-	int i, owner = -1;
-
-	for (i = 0; i < port->owners; i++) {
-		if (!(*may & 1 << port->owner[i]))
-			continue;
-		owner = listening_from(w, port, i);
-		if (owner < 0)
-			return -1;
-		who |= 1 << owner;
-	}
-	if (!(who & (who - 1)))
-		return owner;
-
-	owner = w->who(who);
-	if (owner < 0)
-		w->overflow = true;
-	for (i = 0; i < port->owners; i++)
-		if (listening_from(w, port, i) != owner)
-			*may &= ~(1 << port->owner[i]);
-	return owner;
-}
-
-static int owner_of(struct mworld *w, struct mport *port,
-		    const struct mpacket *p)
-{
-	if (port->program && port->chosen < port->owners)
-		return listening_from(w, port, port->chosen);
-	return owner_by_hash(w, port, &port->may[model_receiver(p)][p->flow]);
-}
-
-static struct mport *port_of(struct mworld *w, int port)
-{
-	if (port < PORT || port >= PORT + PORTS)
-		return NULL;
-	return &w->port[port - PORT];
-}
-
 static bool absent_drops(const struct mworld *w)
 {
 	return w->no_listener != ACCEPT;
@@ -342,7 +281,7 @@ static void watch(struct mworld *w, const struct mport *port,
 
 	for (i = 0; i < port->watchers; i++) {
 		watcher = port->watcher[i];
-		if (listens(&w->socket[watcher]) &&
+		if (model_listens(&w->socket[watcher]) &&
 		    wanted(&w->socket[watcher], p))
 			deliver(w, watcher, p, to, true);
 	}
@@ -363,12 +302,12 @@ again:
 		return pass(w, p, true);
 	}
 
-	port = port_of(w, to.port);
+	port = model_port(w, to.port);
 	watched = port && port->watchers;
 	if (watched)
 		watch(w, port, p, &to);
 
-	owner = port ? owner_of(w, port, p) : -1;
+	owner = port ? model_owner(w, port, p) : -1;
 	if (owner < 0 && !to.tee && !(watched && !port->owners)) {
 		if (absent_drops(w)) {
 			model_count(w, -1, NOPORT, 1);
@@ -544,27 +483,9 @@ void model_set_sender(struct mworld *w, int i, __u32 mark, int bound)
 	written_change(w, i);
 }
 
-static bool may_share(const struct mworld *w, const struct mport *port, int i)
-{
-	return !port->owners ||
-	       (w->socket[i].reuseport &&
-		w->socket[port->owner[0]].reuseport);
-}
-
-/* Of each flow, whose it may be; no flow moves between two that stay. */
-static void owner_joins(struct mport *port, int i)
-{
-	unsigned int *may = port->may[0];
-
-	port->owner[port->owners++] = i;
-	while (may < port->may[RECEIVERS])
-		*may++ |= 1 << i;
-}
-
 int model_bind(struct mworld *w, int i, int num)
 {
 	struct msocket *s = &w->socket[i];
-	struct mport *port;
 
 	if (s->port)
 		return -EINVAL;
@@ -572,43 +493,10 @@ int model_bind(struct mworld *w, int i, int num)
 		kept_alloc(s);
 	if (!model_port_reachable(w, num))
 		return -EADDRNOTAVAIL;
-	port = port_of(w, num);
-	if (s->tee) {
-		port->watcher[port->watchers++] = i;
-	} else {
-		if (!may_share(w, port, i))
-			return -EADDRINUSE;
-		owner_joins(port, i);
-	}
+	if (!model_port_join(w, model_port(w, num), i))
+		return -EADDRINUSE;
 	s->port = num;
 	return 0;
-}
-
-static void remove_from(int *list, int *n, int i)
-{
-	int from, to = 0;
-
-	for (from = 0; from < *n; from++)
-		if (list[from] != i)
-			list[to++] = list[from];
-	*n = to;
-}
-
-static void owner_leaves(struct mport *port, int i)
-{
-	unsigned int *may = port->may[0], others = 0;
-	int n = port->owners;
-
-	remove_from(port->owner, &port->owners, i);
-	if (n == port->owners)
-		return;
-	if (!port->owners)
-		port->program = false;
-	for (n = 0; n < port->owners; n++)
-		others |= 1 << port->owner[n];
-	for (; may < port->may[RECEIVERS]; may++)
-		if (*may & 1 << i)
-			*may = others;
 }
 
 static struct mqueued *kept_slot(struct msocket *s, __u64 id)
@@ -652,7 +540,7 @@ static bool dequeue(struct msocket *s, struct mqueued *q)
 void model_close(struct mworld *w, int i)
 {
 	struct msocket *s = &w->socket[i];
-	struct mport *port = port_of(w, s->port);
+	struct mport *port = model_port(w, s->port);
 	int n = 2 * s->queued;
 	struct mqueued q;
 
@@ -669,10 +557,8 @@ void model_close(struct mworld *w, int i)
 	}
 	softirq(w);
 
-	if (port) {
-		owner_leaves(port, i);
-		remove_from(port->watcher, &port->watchers, i);
-	}
+	if (port)
+		model_port_leave(port, i);
 	s->open = false;
 	written_change(w, i);
 }

@@ -179,6 +179,15 @@ __u32 model_mark(const struct masks *masks, int port, __u16 cookie, bool tee);
 int model_receiver(const struct mpacket *packet);
 bool model_port_reachable(const struct mworld *w, int port);
 
+/* NULL if it is none of those that can be reached. */
+struct mport *model_port(struct mworld *w, int port);
+bool model_port_join(const struct mworld *w, struct mport *port, int i);
+void model_port_leave(struct mport *port, int i);
+bool model_listens(const struct msocket *s);
+/* The one of its sockets that gets this packet, or -1. */
+int model_owner(struct mworld *w, struct mport *port,
+		const struct mpacket *packet);
+
 void model_socket(struct mworld *w, int i, bool v6);
 void model_close(struct mworld *w, int i);
 int model_bind(struct mworld *w, int i, int port);
