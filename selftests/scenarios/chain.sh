@@ -80,15 +80,12 @@ teed()
 
 held()		# DESCRIPTION [OPTION...]
 {
-	local description=$1 holdd
+	local description=$1
 	shift
-	[ "$family" = ip ] || set -- -6 "$@"
 	divert_rule "$router" prerouting 7000 100 udp dport 5000
-	spawn "$router" "$tools/holdd" "$@" 7000 >"$tmp/h" 2>&1
-	holdd=$SPAWNED
-	wait_until 10 grep -qx ready "$tmp/h"
+	holdd_start "$router" "$@"
 	check "O7 $description: all arrive" transfer
-	stop "$holdd"
+	holdd_stop
 	check "O7 $description: each has its own verdict" has_total h read=$datagrams errors=0
 }
 

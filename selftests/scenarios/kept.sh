@@ -24,17 +24,6 @@ tcp_rules()	# HOOK...: both directions of the connection, but no other
 	done
 }
 
-holdd_start()	# NS [OPTION...]
-{
-	local ns=$1
-	shift
-	[ "$family" = ip ] || set -- -6 "$@"
-	spawn "$ns" "$tools/holdd" "$@" 7000 >"$tmp/h" 2>&1
-	_holdd=$SPAWNED
-	wait_until 10 grep -qx ready "$tmp/h" || { cat "$tmp/h"; return 1; }
-	remember
-}
-
 # What the router has counted before the test.
 remember()
 {
@@ -68,7 +57,7 @@ transfers()	# DESCRIPTION ADDRESS [SERVER]
 
 all_passed()	# DESCRIPTION
 {
-	stop "$_holdd"
+	holdd_stop
 	check "O7 $1: every packet got its verdict" has_total h errors=0
 	check "O7 $1: no packet was written as one of its own" \
 		[ "$(moved inject_in)$(moved inject_out)" = 00 ]
@@ -80,6 +69,7 @@ held()		# DESCRIPTION [OPTION...]
 	local what=$1
 	shift
 	tcp_rules prerouting postrouting
+	remember
 	holdd_start "$router" "$@"
 	transfers "$what" "$server_at"
 	all_passed "$what"
@@ -94,6 +84,7 @@ changed()	# DESCRIPTION [OPTION...]
 	watch "$server" seen prerouting -149 tcp dport 5000 "$ttl" 33
 	divert_rule "$server" prerouting 7001 100 tcp dport 5000
 	divertd_start s "$server" 7001 -q -C
+	remember
 	holdd_start "$router" -t 33 "$@"
 	check "O7 $what: 8 MiB up" upload "$client" "$server" "$server_at" 120
 	divertd_stop s
@@ -107,7 +98,7 @@ several_in_one()
 	tcp_rules prerouting
 	holdd_start "$router" -r
 	check "O7 GSO: 8 MiB up" upload "$client" "$server" "$server_at"
-	stop "$_holdd"
+	holdd_stop
 	check "O7 GSO: packets were not segmented" [ "$(total h gso)" -gt 0 ]
 }
 
@@ -123,6 +114,7 @@ without_offload()
 local_ends()
 {
 	tcp_rules prerouting output
+	remember
 	holdd_start "$router"
 	transfers "to the router itself" "$router_client_at" "$router"
 	all_passed "to the router itself"
@@ -133,6 +125,7 @@ translated()	# DESCRIPTION ADDRESS RULES
 	in_ns "$router" nft -f - <<<"$3"
 	watch "$router" invalid forward 0 ct state invalid
 	tcp_rules prerouting postrouting
+	remember
 	holdd_start "$router" -r
 	transfers "$1" "$2"
 	check "O7 $1: connection tracking finds none invalid" has_watched 0 "$router" invalid

@@ -143,6 +143,22 @@ divertd_signal()	# NAME SIGNAL
 	kill "-$2" "${_divertd[$1]}"
 }
 
+# holdd keeps packets of port 7000 in the kernel; what it writes is in h.
+holdd_start()	# NS [OPTION...]
+{
+	local ns=$1
+	shift
+	[ "$family" = ip ] || set -- -6 "$@"
+	spawn "$ns" "$tools/holdd" "$@" 7000 >"$tmp/h" 2>&1
+	_holdd=$SPAWNED
+	wait_until 10 grep -qx ready "$tmp/h" || { cat "$tmp/h"; return 1; }
+}
+
+holdd_stop()	# then has_total can be asked
+{
+	stop "$_holdd"
+}
+
 seen()		# NAME [REGEX]: packets of which the daemon wrote a line that matches
 {
 	grep -E '^(in|out) ' "$tmp/$1" | grep -cE -- "${2-}" || true
