@@ -53,7 +53,7 @@ rename_r0()	# NAME
 
 index_of()	# NS DEVICE
 {
-	in_ns "$1" cat "/sys/class/net/$2/ifindex"
+	ip -n "$1" -o link show "$2" | cut -d: -f1
 }
 
 r0=r0
@@ -79,7 +79,7 @@ no_address()
 	ip -n "$router" route add fd00:1::/64 dev r0
 	# Unlike ARP, neighbour discovery does not answer for other devices' addresses.
 	ip -n "$client" neigh replace "$router_client_ip6" dev c0 \
-		lladdr "$(in_ns "$router" cat /sys/class/net/r0/address)"
+		lladdr "$(ip -n "$router" -o link show r0 | sed 's/.*ether \([^ ]*\).*/\1/')"
 	answering "$router_client_at"
 	passes "R2 a device without an address" r0 "$router_client_at"
 }

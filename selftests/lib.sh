@@ -89,16 +89,17 @@ _fails()
 
 # --- processes and waiting -------------------------------------------------------------------
 
+# "ip netns exec" takes twice as long: it also mounts another /sys, which nobody here looks at.
 in_ns()		# NAMESPACE COMMAND...
 {
-	ip netns exec "$@"
+	nsenter --net="/run/netns/$1" "${@:2}"
 }
 
 _spawned=()
 
 spawn()		# NAMESPACE COMMAND...: in the background, at most until the test ends; its pid: SPAWNED
 {
-	ip netns exec "$@" &
+	nsenter --net="/run/netns/$1" "${@:2}" &
 	SPAWNED=$!
 	_spawned+=("$SPAWNED")
 }
@@ -166,15 +167,17 @@ join_ns()
 
 _setup_device()
 {
-	ip -n "$1" addr add "$3/24" dev "$2"
-	! have_ipv6 || ip -n "$1" addr add "$4/64" dev "$2" nodad
-	ip -n "$1" link set "$2" up
+	ip -n "$1" -batch - <<-BATCH
+		addr add $3/24 dev $2
+		$(! have_ipv6 || echo "addr add $4/64 dev $2 nodad")
+		link set $2 up
+	BATCH
 }
 
 _device_ready()
 {
 	ip -n "$1" link show "$2" | grep -q 'state UP' &&
-		! ip -n "$1" -6 addr show dev "$2" tentative | grep -q .
+		[ -z "$(ip -n "$1" -6 addr show dev "$2" tentative)" ]
 }
 
 # Each topology sets, for each namespace in it, its name ($client, or $NS_C), its addresses
