@@ -179,7 +179,7 @@ monitored()
 	ctl add 100 divert 7000 icmp from any to any in >/dev/null
 	divertd_start d "$router" 7000
 	check "divertctl: monitor without sock_diag knows no rates of sockets" eval \
-		'ctl monitor -i 0.1 -n 1 | grep -qE " port 7000 owner divertd waiting \? .* dropped/s \?$"'
+		'ctl monitor -i 0.1 -n 1 | grep -E " port 7000 owner divertd waiting \? .* dropped/s \?$"'
 	diag_start
 	spawn "$router" "$divertctl" monitor -i 1 >"$tmp/monitor" 2>&1
 	check "divertctl: monitor writes lines" wait_until 10 grep -q ' port 7000 ' "$tmp/monitor"
@@ -225,11 +225,11 @@ examined_hooks()
 {
 	if modprobe -q nfnetlink_hook; then
 		check "divertctl: doctor misses hooks where no socket was" \
-			eval 'in_ns "$client" "$divertctl" doctor | grep -q "^note .*hooks: not there yet"'
+			eval 'in_ns "$client" "$divertctl" doctor | grep "^note .*hooks: not there yet"'
 	else
 		skip "divertctl: doctor misses hooks where no socket was" "this kernel does not list hooks"
 		check "divertctl: doctor says that the kernel does not list hooks" \
-			eval 'in_ns "$client" "$divertctl" doctor | grep -q "^note .*does not list hooks"'
+			eval 'in_ns "$client" "$divertctl" doctor | grep "^note .*does not list hooks"'
 	fi
 	divertd_start d "$router" 7000
 	check "divertctl: doctor sees the module" finds '^ok +module: loaded, version [0-9.]+$'

@@ -75,7 +75,7 @@ restarts()
 
 packet_waits()
 {
-	divertctl show --json | grep -q '"waiting": *[1-9]'
+	divertctl show --json | grep '"waiting": *[1-9]'
 }
 
 restarted()	# OLD-PID
