@@ -194,6 +194,9 @@ bad_line()
 	limit
 }
 
+# On one CPU: what is sent into a veth waits on the sender's, and a sender that has moved to another
+# overtakes itself.
+taskset -pc 0 $$ >"$tmp/taskset"
 setup_routed
 make_programs
 for family in $families; do
