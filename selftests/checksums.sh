@@ -72,7 +72,7 @@ sctp_transfer()	# FROM TO ADDRESS
 sctp()
 {
 	local hook
-	if ! modprobe -q sctp || ! socat -V | grep -q 'WITH_SCTP 1'; then
+	if ! modprobe -q sctp || [[ $(socat -V) != *'WITH_SCTP 1'* ]]; then
 		skip "D4 SCTP: all checksums are valid" "no SCTP in kernel or socat"
 		return
 	fi
