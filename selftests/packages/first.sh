@@ -16,7 +16,7 @@ install_all()
 # The module that modprobe finds is the one that DKMS has built here.
 built()
 {
-	dkms status -m divert -k "$release" | grep -q ': installed' &&
+	dkms status -m divert -k "$release" | grep ': installed' &&
 		[[ $(modinfo -n divert) = /lib/modules/$release/updates/dkms/divert.ko* ]] &&
 		[[ $(modinfo -n divert_diag) = /lib/modules/$release/updates/dkms/divert_diag.ko* ]] &&
 		[ "$(modinfo -F version divert)" = "$(dpkg-query -W -f '${Version}' divert-dkms)" ]

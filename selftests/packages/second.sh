@@ -9,7 +9,7 @@
 loaded_at_boot()
 {
 	[ "$(systemctl show -P LoadState modprobe@divert.service)" = masked ] &&
-		[ -e /sys/module/divert ] && ! lsmod | grep -q '^divert_diag'
+		[ -e /sys/module/divert ] && [ ! -e /sys/module/divert_diag ]
 }
 
 main_pid()
