@@ -128,8 +128,8 @@ static void read_and_write(unsigned int *seed)
 	struct sockaddr_storage address;
 	socklen_t len = sizeof(address);
 	int fd = some(seed);
-	int n = recvfrom(fd, data, sizeof(data), MSG_DONTWAIT,
-			 (struct sockaddr *)&address, &len);
+	int n = recvfrom(fd, data, sizeof(data) >> below(seed, 11),
+			 MSG_DONTWAIT, (struct sockaddr *)&address, &len);
 
 	if (n > 0 && below(seed, 8))
 		sendto(below(seed, 8) ? fd : some(seed), data, n, MSG_DONTWAIT,

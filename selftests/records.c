@@ -5,10 +5,12 @@
  * TIMEOUT=600
  */
 
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #include "kept.h"
@@ -279,6 +281,57 @@ TEST_F(one, O8_hundreds)
 	EXPECT_EQ(buffer.len, records_write(self->fd, &buffer));
 	for (i = 0; i < 300; i++)
 		EXPECT_EQ(10, kept_arrives(&self->kept));
+}
+
+/* Records end where their read ends. */
+static bool records_whole(int len)
+{
+	struct divert_record *record = &buffer.first;
+	const char *end = buffer.bytes + len;
+
+	while ((char *)record < end) {
+		if (record->size != sizeof(*record) ||
+		    record->len < sizeof(*record) + record->captured ||
+		    record->captured > record->packet)
+			return false;
+		record = record_next(record);
+	}
+	return (char *)record == end;
+}
+
+/* There is room for all the packets' first bytes, not for all their bytes. */
+#define ONE_BYTE	(sizeof(struct divert_record) + 8)
+#define AT_ONCE		64
+
+TEST_F(one, O7_O8_headers_change_meanwhile)
+{
+	int fd = self->fd, rounds = 100, left, n, status;
+	struct records drop = { .len = 0 };
+	struct divert_record *record;
+	pid_t child = fork();
+
+	while (!child) {
+		hold_headers(fd, 1, 0);
+		hold_headers(fd, 65535, 0);
+	}
+
+	record = record_add(&drop, 0, DIVERT_INFO_HELD | DIVERT_VERDICT_UPTO |
+			    DIVERT_VERDICT_DROP, NULL, 0);
+	while (rounds--) {
+		send_many(&self->kept, AT_ONCE);
+		for (left = AT_ONCE; left; left -= n) {
+			buffer.len = recv(fd, buffer.bytes, AT_ONCE * ONE_BYTE,
+					  0);
+			ASSERT_LT(0, buffer.len);
+			ASSERT_TRUE(records_whole(buffer.len));
+			for (n = 0; record_at(n) < (struct divert_record *)
+					   (buffer.bytes + buffer.len); n++)
+				record->id = record_at(n)->id;
+		}
+		ASSERT_EQ(drop.len, records_write(fd, &drop));
+	}
+	kill(child, SIGKILL);
+	waitpid(child, &status, 0);
 }
 
 /* Memory that packets read together take is bounded, too. */

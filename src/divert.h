@@ -131,15 +131,14 @@ static inline bool divert_queue_room(const struct sock *sk,
 }
 
 /* How much of a packet its reader gets. */
-static inline size_t divert_read_len(const struct sock *sk,
+static inline size_t divert_read_len(const struct divert_read *read,
 				     const struct sk_buff *skb)
 {
 	const struct divert_extra *extra = DIVERT_CB(skb)->extra;
-	u32 headers = READ_ONCE(divert_sk(sk)->hold.headers);
 
-	if (!extra || extra->keep != DIVERT_KEEP_HEADERS || !headers)
+	if (!extra || extra->keep != DIVERT_KEEP_HEADERS || !read->headers)
 		return skb->len;
-	return min(headers, skb->len);
+	return min(read->headers, skb->len);
 }
 
 bool divert_queue_append(struct divert_net *dn, struct sock *sk,

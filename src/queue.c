@@ -203,9 +203,10 @@ static int divert_queue_take(struct sock *sk, int flags,
 	int n = 0, err = -EAGAIN;
 	struct sk_buff *skb;
 
+	read->headers = READ_ONCE(ds->hold.headers);
 	spin_lock_bh(&queue->lock);
 	while (n < read->max && (skb = skb_peek(queue))) {
-		size_t len = divert_record_size(divert_read_len(sk, skb));
+		size_t len = divert_record_size(divert_read_len(read, skb));
 
 		if ((n || !read->first) && len > read->room)
 			break;

@@ -145,7 +145,7 @@ static int divert_record_read_one(struct divert_records *rs,
 				  struct sk_buff *skb)
 {
 	size_t room = msg_data_left(rs->msg) - rs->have;
-	size_t captured = divert_read_len(rs->sk, skb);
+	size_t captured = divert_read_len(read, skb);
 	size_t len = divert_record_size(captured);
 	struct divert_record *record;
 	bool keep;

@@ -237,10 +237,11 @@ static bool divert_recv_address(struct sock *sk, struct sk_buff *skb,
 }
 
 /* Return: bytes copied; @keep: the packet can have a verdict. */
-static int divert_recv_skb(struct sock *sk, struct sk_buff *skb,
-			   struct msghdr *msg, size_t len, bool *keep)
+static int divert_recv_skb(struct sock *sk, const struct divert_read *read,
+			   struct sk_buff *skb, struct msghdr *msg, size_t len,
+			   bool *keep)
 {
-	size_t wanted = divert_read_len(sk, skb);
+	size_t wanted = divert_read_len(read, skb);
 	size_t copied = min_t(size_t, len, wanted);
 	int err;
 
@@ -283,7 +284,7 @@ static int divert_recvmsg(struct socket *sock, struct msghdr *msg, size_t len,
 		return ret;
 
 	skb = __skb_dequeue(&read.list);
-	ret = divert_recv_skb(sk, skb, msg, len, &keep);
+	ret = divert_recv_skb(sk, &read, skb, msg, len, &keep);
 	if (ret >= 0 && flags & MSG_TRUNC)
 		ret = skb->len;
 	if (!(flags & MSG_PEEK))

@@ -513,6 +513,10 @@ struct divert_read {
 	int			max;
 	/** @room: bytes that the reader has for records */
 	size_t			room;
+	/** @headers: divert_hold.headers as the packets were taken: it may
+	 * change, and the room would not be enough
+	 */
+	u32			headers;
 	/** @first: the first packet is read even if it has no room */
 	bool			first;
 };
