@@ -5,6 +5,7 @@
  * TIMEOUT=600
  */
 
+#include <linux/capability.h>
 #include <signal.h>
 #include <stddef.h>
 #include <sys/wait.h>
@@ -311,6 +312,30 @@ TEST_F(one, O7_option)
 	hold.packets = 65536;
 	hold.headers = 0;
 	EXPECT_EQ(0, set_hold(fd, &hold));
+}
+
+/* What is kept is the host's memory. */
+TEST_F(one, O7_S3_more_than_rcvbuf)
+{
+	struct divert_hold hold = { .size = sizeof(hold), .headers = HEADERS };
+	int fd = divert_socket(), rcvbuf;
+
+	rcvbuf = get_int(fd, SOL_SOCKET, SO_RCVBUF);
+	hold.bytes = 2 * rcvbuf;
+	EXPECT_EQ(0, set_hold(fd, &hold));
+
+	caps_keep(CAP_BIT(CAP_NET_RAW));
+	hold.bytes++;
+	EXPECT_EQ(-EPERM, set_hold(fd, &hold));
+	hold.bytes--;
+	EXPECT_EQ(0, set_hold(fd, &hold));
+	hold.bytes = rcvbuf;
+	EXPECT_EQ(0, set_hold(fd, &hold));
+	hold.bytes++;
+	EXPECT_EQ(-EPERM, set_hold(fd, &hold));
+	ASSERT_EQ(0, get_hold(fd, &hold));
+	EXPECT_EQ(rcvbuf, (int)hold.bytes);
+	EXPECT_EQ(HEADERS, (int)hold.headers);
 }
 
 TEST_F(one, O7_without_it_packets_are_whole)

@@ -133,6 +133,14 @@ static bool divert_hold_valid(const struct divert_sock *ds,
 	       (!ds->kept || hold->packets == ds->hold.packets);
 }
 
+/* Memory is the host's: a container's root has what SO_RCVBUF gives it. */
+static bool divert_hold_allowed(const struct divert_sock *ds, u64 bytes)
+{
+	u64 rcvbuf = READ_ONCE(ds->inet.sk.sk_rcvbuf);
+
+	return bytes <= max(rcvbuf, ds->hold.bytes) || capable(CAP_NET_ADMIN);
+}
+
 static int divert_set_hold(struct divert_sock *ds, sockptr_t optval,
 			   unsigned int optlen)
 {
@@ -144,6 +152,8 @@ static int divert_set_hold(struct divert_sock *ds, sockptr_t optval,
 		return err;
 	if (!divert_hold_valid(ds, &hold))
 		return -EINVAL;
+	if (!divert_hold_allowed(ds, hold.bytes))
+		return -EPERM;
 
 	ds->hold.packets = hold.packets;
 	if (hold.headers && !ds->kept) {

@@ -259,6 +259,8 @@ struct divert_hold {
 	__u32	flags;
 	/** @bytes: at most so many bytes of memory are kept by packets that have
 	 * been read; 0 = as much as SO_RCVBUF. Counts for DIVERT_INPLACE, too.
+	 * EPERM if it is more than SO_RCVBUF, and more than before, without
+	 * CAP_NET_ADMIN on the host.
 	 */
 	__u64	bytes;
 };
