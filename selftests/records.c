@@ -453,6 +453,23 @@ TEST_F(one, O8_cut_short)
 	EXPECT_EQ(0, send(self->fd, buffer.bytes, 0, 0));
 }
 
+TEST_F(one, O8_verdict_by_control_message)
+{
+	struct records answer = { .len = 0 };
+
+	send_many(&self->kept, 1);
+	ASSERT_LT(0, records_read(self->fd));
+	EXPECT_EQ(-EINVAL, kept_write(self->fd, NULL, 0, NULL,
+				      &(struct divert_info){
+		.size = sizeof(struct divert_info), .id = 1,
+		.flags = DIVERT_INFO_HELD | DIVERT_VERDICT_DROP,
+	}));
+	EXPECT_EQ(1, counted(&self->kept.before, "einval"));
+	record_add(&answer, 1, DIVERT_INFO_HELD, NULL, 0);
+	EXPECT_EQ(64, records_write(self->fd, &answer));
+	EXPECT_EQ(100, kept_arrives(&self->kept));
+}
+
 TEST_F(one, O8_stale_in_the_middle)
 {
 	struct records answer = { .len = 0 };

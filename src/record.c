@@ -409,7 +409,7 @@ static int divert_records_write(struct divert_records *rs, size_t len)
  * @len: their length
  *
  * Return: bytes up to the first record that was refused, or its error if that is
- * the first.
+ * the first; -EINVAL for a control message without any record.
  */
 int divert_record_write(struct divert_net *dn, struct sock *sk,
 			struct msghdr *msg, size_t len)
@@ -418,6 +418,11 @@ int divert_record_write(struct divert_net *dn, struct sock *sk,
 	unsigned int flags = msg->msg_flags;
 	int ret;
 
+	/* A verdict by control message, which would not be heard here */
+	if (!len && msg->msg_controllen) {
+		divert_count(dn, sk, DIVERT_STAT_EINVAL);
+		return -EINVAL;
+	}
 	rs.page = divert_records_page();
 	if (!rs.page)
 		return -ENOBUFS;
