@@ -212,6 +212,18 @@ static bool has_csum(uint8_t protocol)
 	       protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6;
 }
 
+/* Does the transport's sum cover what is changed? */
+static bool covered(const struct divert_packet *packet,
+		    const struct change *change)
+{
+	size_t addrs = offset_of(packet, divert_packet_saddr(packet));
+
+	return touches(change, offset_of(packet, packet->transport),
+		       packet->len) ||
+	       (has_pseudo_header(packet) &&
+		touches(change, addrs, addrs + 2 * addr_len(packet)));
+}
+
 /* Is the sum that covers the bytes out of reach? */
 static bool out_of_reach(const struct divert_packet *packet,
 			 const struct change *change)
@@ -225,6 +237,9 @@ static bool out_of_reach(const struct divert_packet *packet,
 	/* In the first fragment. */
 	if (!packet->transport)
 		return touches(change, payload, packet->len);
+	if ((packet->cut || packet->fragment) && !packet->quoted &&
+	    !transport_csum(packet) && covered(packet, change))
+		return true;
 	/* A routing header that is not understood. */
 	return !packet->final &&
 	       touches(change, headers, offset_of(packet, packet->transport));

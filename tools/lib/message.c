@@ -13,17 +13,19 @@
 
 #define BATCH_MAX	1024	/* as the kernel takes, UIO_MAXIOV */
 
-/* Control messages we read, and write: metadata, time, and offloads. */
+/* Control messages we read, and write: metadata, time, and offloads. Offloads
+ * come last and must not be cut off: there is room for what options of the
+ * socket bring that were set beside us, and for metadata that has grown.
+ */
 union control {
 	struct cmsghdr align;
-	char space[CMSG_SPACE(sizeof(struct divert_info)) +
-		   CMSG_SPACE(sizeof(struct timespec)) +
-		   CMSG_SPACE(sizeof(struct virtio_net_hdr))];
+	char space[512];
 };
 
-static bool is_message(const struct cmsghdr *c, int level, int type)
+static bool is_message(const struct cmsghdr *c, int level, int type, size_t len)
 {
-	return c->cmsg_level == level && c->cmsg_type == type;
+	return c->cmsg_level == level && c->cmsg_type == type &&
+	       c->cmsg_len >= CMSG_LEN(len);
 }
 
 /* An older kernel gives less, a newer one more: take what both know. */
@@ -92,7 +94,7 @@ ssize_t divert_recv_info(struct divert *divert, void *data, size_t size,
 
 	memset(info, 0, sizeof(*info));
 	for (c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c)) {
-		if (is_message(c, SOL_DIVERT, DIVERT_INFO))
+		if (is_message(c, SOL_DIVERT, DIVERT_INFO, DIVERT_INFO_SIZE_1))
 			get_info(info, c);
 	}
 	return len;
@@ -274,13 +276,14 @@ static void prepare_recv(struct divert_batch *batch, unsigned int i)
 
 static void get_control(struct slot *slot, const struct cmsghdr *c)
 {
-	if (is_message(c, SOL_DIVERT, DIVERT_INFO)) {
+	if (is_message(c, SOL_DIVERT, DIVERT_INFO, DIVERT_INFO_SIZE_1)) {
 		get_info(&slot->info, c);
 		slot->msg.flags |= DIVERT_MSG_INFO;
-	} else if (is_message(c, SOL_SOCKET, SO_TIMESTAMPNS)) {
+	} else if (is_message(c, SOL_SOCKET, SO_TIMESTAMPNS,
+			      sizeof(slot->msg.time))) {
 		memcpy(&slot->msg.time, CMSG_DATA(c), sizeof(slot->msg.time));
 		slot->msg.flags |= DIVERT_MSG_TIME;
-	} else if (is_message(c, SOL_DIVERT, DIVERT_GSO)) {
+	} else if (is_message(c, SOL_DIVERT, DIVERT_GSO, sizeof(slot->gso))) {
 		memcpy(&slot->gso, CMSG_DATA(c), sizeof(slot->gso));
 		slot->msg.flags |= DIVERT_MSG_GSO;
 		slot->msg.use |= DIVERT_MSG_GSO;

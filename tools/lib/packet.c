@@ -288,7 +288,10 @@ int divert_packet_parse_quoted(struct divert_packet *quoted,
 {
 	if (!is_error(packet))
 		return fail(EINVAL);
-	return parse(quoted, packet->payload, packet->payload_len, true);
+	if (parse(quoted, packet->payload, packet->payload_len, true))
+		return -1;
+	quoted->quoted = true;
+	return 0;
 }
 
 const void *divert_packet_saddr(const struct divert_packet *packet)

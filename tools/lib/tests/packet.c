@@ -227,6 +227,17 @@ static void beginning(void)
 
 	CHECK(!divert_packet_parse_headers(&head, bytes, 51) && !head.tcp);
 	CHECK(divert_packet_sport(&head) == 1234);
+	/* The sum ends at 38. */
+	CHECK(!divert_packet_parse_headers(&head, bytes, 38));
+	CHECK(!divert_packet_set_sport(&head, 1235));
+	CHECK(!divert_packet_parse_headers(&head, bytes, 37));
+	CHECK(divert_packet_set_sport(&head, 1236) && errno == EOPNOTSUPP);
+	CHECK(divert_packet_set_saddr(&head, "\xc6\x33\x64\x01") &&
+	      errno == EOPNOTSUPP);
+	CHECK(divert_packet_sport(&head) == 1235);
+	CHECK(!divert_packet_set_ttl(&head, 3));
+	memcpy(packet.data, bytes, 52);
+	CHECK(divert_packet_valid(&packet));
 	CHECK(!divert_packet_parse_headers(&head, bytes, 20));
 	CHECK(head.ip && divert_packet_sport(&head) == -1);
 	CHECK(divert_packet_parse_headers(&head, bytes, 19) && errno == EINVAL);

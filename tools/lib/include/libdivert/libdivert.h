@@ -5,8 +5,8 @@
  * The library hides nothing: divert_get_fd() gives the socket, and every system
  * call on it works beside the library. It keeps no state but that number, so
  * any number of threads may use a handle at once, but for divert_close().
- * It never prints, never exits, never blocks but in a read on a blocking
- * socket, and starts no threads.
+ * It never prints, never exits, never blocks but in a read, or in a write for
+ * which SO_SNDBUF has no room, on a blocking socket, and starts no threads.
  *
  * <linux/divert.h> is the specification of what a divert socket does and has
  * the structures; divert(7) explains it. <libdivert/packet.h> has what is
@@ -248,6 +248,8 @@ int divert_set_gso(struct divert *divert, bool on);
  *
  * Return: 0, or -1 with errno:
  * EINVAL - one of the values is out of its range
+ * EPERM - more bytes than SO_RCVBUF takes CAP_NET_ADMIN on the host
+ * ENOMEM - there is no memory for the place of so many packets
  * ENOPROTOOPT - the module is too old
  */
 int divert_set_hold(struct divert *divert, const struct divert_hold *hold);
@@ -271,6 +273,7 @@ int divert_get_hold(const struct divert *divert, struct divert_hold *hold);
  *
  * Return: 0, or -1 with errno:
  * EINVAL - @where is none
+ * ENOMEM - there is no memory for the place of the packets
  * ENOPROTOOPT - the module is too old
  */
 int divert_set_inplace(struct divert *divert, enum divert_inplace where);
@@ -391,6 +394,9 @@ ssize_t divert_recv_info(struct divert *divert, void *data, size_t size,
  * EMSGSIZE - it is too long for the way out and must not be fragmented
  * ENETUNREACH, EHOSTUNREACH - there is no route
  * ENOBUFS - no memory
+ * EAGAIN - SO_SNDBUF has no room, and the socket does not block
+ * EINTR - a signal came while it waited for room
+ * EPIPE - after shutdown(2) for writing
  * ESTALE, ENOENT - the address names a packet that is kept no more, or never
  *	was: see divert_set_hold()
  */
@@ -404,7 +410,8 @@ ssize_t divert_send(struct divert *divert, const void *data, size_t len,
  * @len: its length
  * @addr: where it goes; may be NULL
  * @info: hook, iif, cookie, mark and, with DIVERT_INFO_OIF, oif go before
- *	@addr; the rest is ignored
+ *	@addr; with DIVERT_INFO_HELD, id and DIVERT_VERDICT_* make it a verdict;
+ *	the rest is ignored
  *
  * Return: as divert_send()
  */
@@ -420,9 +427,11 @@ ssize_t divert_send_info(struct divert *divert, const void *data, size_t len,
  * @data: what replaces its first bytes; may be NULL
  * @len: how many; 0 leaves it as it is
  *
+ * Not where records are written: see divert_record_put_verdict().
+ *
  * Return: 0, or -1 with errno:
  * EINVAL - the bytes are more than the packet has, or change its length,
- *	version or protocol; it is still kept
+ *	version or protocol; it is still kept; or records are written
  * ESTALE - it has had its verdict, or was given up
  * ENOENT - there was none of this id
  */

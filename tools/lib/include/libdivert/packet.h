@@ -74,6 +74,10 @@ struct divert_packet {
 	bool fragment;
 	/** @cut: maybe only the beginning of a packet */
 	bool cut;
+	/** @quoted: an error quotes it: it has no reader who would look at a
+	 * checksum that was cut off
+	 */
+	bool quoted;
 };
 
 /**
@@ -172,8 +176,9 @@ int divert_packet_dport(const struct divert_packet *packet);
  *
  * Return: 0, or -1 with errno, and nothing is changed:
  * EINVAL - the bytes are not all in the packet
- * EOPNOTSUPP - the sum over these bytes is in another fragment, or cannot be
- *	known
+ * EOPNOTSUPP - the sum over these bytes is in another fragment, behind the
+ *	bytes that there are (TCP's begins 16 bytes after the IP headers), or
+ *	cannot be known
  */
 int divert_packet_edit(struct divert_packet *packet, size_t offset,
 		       const void *bytes, size_t len);
