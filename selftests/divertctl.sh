@@ -264,6 +264,11 @@ as_nft()
 	ctl add divert 7000 icmp from any to any icmptypes 0,8,11-12 not ipttl 64 >/dev/null
 	ctl add divert 7000 icmp6 from any to any icmp6types 128-129 diverted >/dev/null
 	ctl add divert 7000 47 from any to any out uid 0 not gid 5 not diverted >/dev/null
+	ctl add 5000 divert 7000 udp from 10.10.10.1,10.10.10.2,10.10.10.3,10.10.10.4,10.10.10.5 to 10.20.20.1,10.20.20.2,10.20.20.3,10.20.20.4 53 >/dev/null
+	check "divertctl: a rule that is too long for nft is not listed so" \
+		says 1 'rule 5000 is too long for nft' list --nft
+	check "divertctl: but is by divertctl" eval 'ctl list | grep -c "^05000 .* 53$" >/dev/null'
+	ctl delete 5000
 	check "divertctl: eight rules are there" eval '[ "$(ctl list | wc -l)" = 8 ]'
 	check "divertctl: what nft lists is what list --nft prints" same_as_nft
 	check "divertctl: what nft has saved and restored is known again" restored

@@ -2,6 +2,7 @@
 /* The settings of this network namespace, and the marks they make. */
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "divertctl.h"
@@ -26,12 +27,10 @@ static bool read_line(const char *name, char *line, int size)
 static void read_number(const char *name, uint32_t *number)
 {
 	char line[64];
-	unsigned int value;
 
 	/* The setting may be one that the module does not have yet. */
-	if (read_line(name, line, sizeof(line)) &&
-	    sscanf(line, "%i", (int *)&value) == 1)
-		*number = value;
+	if (read_line(name, line, sizeof(line)))
+		*number = strtoul(line, NULL, 0);
 }
 
 void conf_read(struct conf *conf)

@@ -333,14 +333,13 @@ static void add_accept(struct nftnl_rule *rule)
 static void set_udata(struct nftnl_rule *nft, const struct rule *rule)
 {
 	struct nftnl_udata_buf *buf = nftnl_udata_buf_alloc(UDATA_MAX);
-	char comment[NFTNL_UDATA_COMMENT_MAXLEN];
-	int len = snprintf(NULL, 0, "%u %s", rule->number, rule->text);
+	char comment[RULE_COMMENT_SIZE];
+	bool whole = rule_comment(rule, comment, sizeof(comment));
 
 	if (!buf)
 		die("out of memory");
-	rule_comment(rule, comment, sizeof(comment));
 	nftnl_udata_put_strz(buf, NFTNL_UDATA_RULE_COMMENT, comment);
-	if (len >= (int)sizeof(comment))
+	if (!whole)
 		nftnl_udata_put_strz(buf, UDATA_TEXT, rule->text);
 	nftnl_rule_set_data(nft, NFTNL_RULE_USERDATA, nftnl_udata_buf_data(buf),
 			    nftnl_udata_buf_len(buf));

@@ -286,7 +286,8 @@ static int parse_interval(const char *text)
 	char *end;
 	double seconds = strtod(text, &end);
 
-	if (end == text || *end || seconds < 0.1 || seconds > 3600)
+	/* So that what is not a number is not one of them. */
+	if (end == text || *end || !(seconds >= 0.1 && seconds <= 3600))
 		die_usage("-i %s: not an interval; it is 0.1 to 3600 seconds",
 			  text);
 	return seconds * 1000;

@@ -215,8 +215,11 @@ void compiled_free(struct compiled *compiled);
 
 /* text.c */
 
-/* What nft(8) shows beside a rule; at most 128 bytes. */
-void rule_comment(const struct rule *rule, char *comment, size_t size);
+/* What nft(8) shows beside a rule takes at most 128 bytes. False: that is not all
+ * of it.
+ */
+#define RULE_COMMENT_SIZE	128
+bool rule_comment(const struct rule *rule, char *comment, size_t size);
 /* The rule as nft(8) has it, without a newline. */
 void nft_print_rule(FILE *out, const struct nft_rule *nft);
 /* The whole table. */

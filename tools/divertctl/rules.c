@@ -267,6 +267,21 @@ static void warn_stale(struct table *table, const struct conf *conf)
 	}
 }
 
+/* What nft(8) loads again must be known again. */
+static int check_comments(const struct table *table, struct error *err)
+{
+	char comment[RULE_COMMENT_SIZE];
+
+	for (size_t i = 0; i < table->n; i++) {
+		const struct rule *rule = &table->at[i].rule;
+
+		if (!rule_comment(rule, comment, sizeof(comment)))
+			return fail(err, "rule %u is too long for nft, which keeps %d bytes of its number and text: make two of it, or save the output of 'divertctl list'",
+				    rule->number, RULE_COMMENT_SIZE - 1);
+	}
+	return 0;
+}
+
 static void list_nft(const struct table *table)
 {
 	struct rule *rules = must_alloc((table->n + 1) * sizeof(*rules));
@@ -292,7 +307,8 @@ static int list(bool counters, bool nft, struct error *err)
 	if (table_read(&table, err))
 		return -1;
 	if (nft)
-		ret = table_compile(&table, &conf, err);
+		ret = check_comments(&table, err) ?:
+		      table_compile(&table, &conf, err);
 	if (!ret && nft)
 		list_nft(&table);
 	else if (!ret)

@@ -191,8 +191,10 @@ int sockets_read(struct sockets *sockets, struct error *err)
 uint64_t socket_waiting(const struct socket *socket)
 {
 	const struct divert_stats *s = &socket->stats;
+	uint64_t gone = s->read + s->unread + s->expired + s->released;
 
-	return s->diverted - s->read - s->unread - s->expired - s->released;
+	/* They are counted one after the other, while packets come. */
+	return s->diverted > gone ? s->diverted - gone : 0;
 }
 
 const char *family_name(int family)

@@ -9,12 +9,14 @@
 
 #include "rule.h"
 
-void rule_comment(const struct rule *rule, char *comment, size_t size)
+bool rule_comment(const struct rule *rule, char *comment, size_t size)
 {
 	int len = snprintf(comment, size, "%u %s", rule->number, rule->text);
 
-	if (len >= (int)size)
-		snprintf(comment, size, "%u ...", rule->number);
+	if (len < (int)size)
+		return true;
+	snprintf(comment, size, "%u ...", rule->number);
+	return false;
 }
 
 static void print_address(FILE *out, const struct range *range, int len)
@@ -135,7 +137,7 @@ static void print_chain(FILE *out, enum chain_id chain,
 			const struct rule *rules,
 			const struct compiled *compiled, size_t n)
 {
-	char comment[128];
+	char comment[RULE_COMMENT_SIZE];
 
 	fprintf(out, "\tchain %s {\n\t\ttype filter hook %s priority "
 		CHAIN_PRIORITY_TEXT "; policy accept;\n",
