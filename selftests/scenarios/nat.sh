@@ -65,25 +65,29 @@ refused_outside()
 	END
 }
 
-# The server answers when the client's socket has gone: the error finds the server.
-refused_inside()
+# The server answers when the client's socket has gone, or too weakly to get there: the error finds
+# the server, be it the client's or the router's.
+refused_inside()	# TTL ERROR
 {
 	local pid
 	cat >"$tmp/answer.py" <<-'END'
-		import socket, sys
+		import errno, socket, sys
+		IP_RECVERR = 11
 		sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 		sock.settimeout(20)
 		sock.bind(("0.0.0.0", 5002))
 		_, address = sock.recvfrom(100)
 		sock.connect(address)
+		sock.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
+		sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, int(sys.argv[1]))
 		sock.send(b"still there?")
 		try:
 		    sock.recv(100)
 		    sys.exit(1)
-		except ConnectionRefusedError:
-		    sys.exit(0)
+		except OSError as error:
+		    sys.exit(error.errno != getattr(errno, sys.argv[2]))
 	END
-	spawn "$server" python3 "$tmp/answer.py"
+	spawn "$server" python3 "$tmp/answer.py" "$@"
 	pid=$SPAWNED
 	wait_until 60 listening "$server" 5002 || return 1
 	in_ns "$client" bash -c "echo hello >/dev/udp/$server_ip/5002" && wait "$pid"
@@ -107,7 +111,8 @@ translates()	# MODE
 	check "nat $1: each has its mapping" mapped 11 tcp
 	check "nat $1: UDP comes back" udp_echo
 	check "nat $1: an error from outside finds the client" refused_outside
-	check "nat $1: an error from inside finds the server" refused_inside
+	check "nat $1: an error from inside finds the server" refused_inside 64 ECONNREFUSED
+	check "nat $1: an error of the router's finds the server" refused_inside 1 EHOSTUNREACH
 	check "nat $1: the router's own pings are answered" pings 3 "$router" $server_ip
 	check "nat $1: the router answers pings" pings 3 "$server" $router_server_ip
 	check "nat $1: the server has not seen the client's address" has_watched 0 "$server" inside
@@ -152,6 +157,7 @@ check "nat: without it, no answer finds back" ping_lost "$client" $server_ip
 
 divert_rule "$router" postrouting 8668 100 oifname r1 ip saddr 10.0.1.0/24
 divert_rule "$router" prerouting 8668 200 iifname r1 ip daddr $router_server_ip
+divert_rule "$router" output 8668 300 oifname r1 ip saddr $router_server_ip icmp type '{ 3, 11, 12 }'
 watch "$server" inside prerouting -300 ip saddr 10.0.1.0/24
 watch "$server" router prerouting -300 ip saddr $router_server_ip
 in_mode plain -m plain

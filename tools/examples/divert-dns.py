@@ -100,7 +100,7 @@ def handle(sock, names):
     if udp is not None and is_refused(packet, udp, names):
         refuse(packet, udp)
         control = []                    # a packet of ours: it is sent
-        print("refused", query_name(data[udp + 8:]), flush=True)
+        print("refused", ascii(query_name(data[udp + 8:])), flush=True)
     try:
         sock.sendmsg([packet], control)
     except OSError as error:

@@ -2,12 +2,17 @@
 /*
  * divert-nat: let hosts behind a router share its address (IPv4: TCP, UDP, ICMP).
  *
- * Two rules on the router bring it what leaves for the outside, at postrouting,
- * and what comes from there to the router's address, at prerouting. An inside
+ * Rules on the router bring it what leaves for the outside, at postrouting, and
+ * what comes from there to the router's address, at prerouting. An inside
  * address and port always get the same outside port, whoever they talk to; what
  * comes back to that port is led to them. What nobody inside has asked for is
  * the router's own and goes on as it is. The outside ports must not be used by
  * the router itself (net.ipv4.ip_local_reserved_ports keeps them free).
+ *
+ * A third rule, at output, brings it the router's ICMP errors: they are about
+ * packets that have been led inside, and would give away who is there.
+ *
+ * Only inside hosts keep a port theirs: nobody outside can use them up.
  */
 
 #include <arpa/inet.h>
@@ -30,9 +35,11 @@ static const char usage[] =
 
 enum { TCP, UDP, ECHO, KINDS };		/* each has ports of its own */
 
-/* Seconds without a packet after which an outside port may be used anew. */
+/* Seconds without a packet from inside after which an outside port may be used
+ * anew.
+ */
 static const int idle[KINDS] = { 2 * 3600, 300, 60 };
-#define IDLE_CLOSED	240
+#define IDLE_NOT_OPEN	240
 
 struct mapping {
 	LIST_ENTRY(mapping) chain;	/* in by_inside */
@@ -41,7 +48,7 @@ struct mapping {
 	uint16_t port;			/* inside; of an echo, the id */
 	uint16_t outside;
 	time_t used;
-	bool closed;			/* TCP: somebody said so */
+	bool open;			/* TCP: answered, and not closed */
 };
 
 static LIST_HEAD(bucket, mapping) by_inside[BUCKETS];
@@ -58,9 +65,11 @@ static time_t now(void)
 	return ts.tv_sec;
 }
 
-static bool is_idle(const struct mapping *map)
+static bool is_idle(const struct mapping *map, time_t at)
 {
-	return now() - map->used > (map->closed ? IDLE_CLOSED : idle[map->kind]);
+	bool open = map->kind != TCP || map->open;
+
+	return at - map->used > (open ? idle[map->kind] : IDLE_NOT_OPEN);
 }
 
 static struct bucket *bucket(int kind, uint32_t addr, uint16_t port)
@@ -85,21 +94,27 @@ static struct mapping *find_outside(int kind, uint16_t port)
 {
 	struct mapping *map = by_outside[kind][port];
 
-	return map && !is_idle(map) ? map : NULL;
+	return map && !is_idle(map, now()) ? map : NULL;
 }
 
-/* The next port that nobody uses, from where the last search ended; 0 = none */
+/* The next port that nobody uses, from where the last search ended; 0 = none,
+ * and that is not asked again in the same second.
+ */
 static uint16_t free_port(int kind)
 {
 	static unsigned int next[KINDS];
+	static time_t none[KINDS];
 	unsigned int i, n = high - low + 1;
+	time_t at = now();
 
-	for (i = 0; i < n; i++) {
+	for (i = 0; i < n && none[kind] != at; i++) {
 		uint16_t port = low + next[kind]++ % n;
+		struct mapping *map = by_outside[kind][port];
 
-		if (!by_outside[kind][port] || is_idle(by_outside[kind][port]))
+		if (!map || is_idle(map, at))
 			return port;
 	}
+	none[kind] = at;
 	return 0;
 }
 
@@ -186,13 +201,13 @@ static void rewrite(struct divert_packet *packet, enum end end, uint32_t addr,
 		divert_packet_set_daddr(packet, &addr);
 }
 
-static void touch(struct mapping *map, const struct divert_packet *packet)
+static void look_at_flags(struct mapping *map, const struct tcphdr *tcp,
+			  bool answer)
 {
-	map->used = now();
-	if (packet->tcp && packet->tcp->syn)
-		map->closed = false;
-	else if (packet->tcp && (packet->tcp->fin || packet->tcp->rst))
-		map->closed = true;
+	if (tcp->fin || tcp->rst)
+		map->open = false;
+	else if (tcp->syn && tcp->ack && answer)
+		map->open = true;
 }
 
 static struct mapping *outside_of(const struct divert_packet *packet,
@@ -218,7 +233,7 @@ static void rewrite_quoted(struct divert_packet *packet,
 						    before, about->data, len);
 }
 
-/* An error from inside, about a packet that we led there. */
+/* An error from inside, about a packet that we led there, or the router's. */
 static enum verdict send_error(struct divert_packet *packet,
 			       struct divert_packet *about)
 {
@@ -228,7 +243,7 @@ static enum verdict send_error(struct divert_packet *packet,
 
 	map = at ? find_inside(kind, about->ip->daddr, get16(at)) : NULL;
 	if (!map)
-		return DROP;
+		return packet->ip->saddr == public.s_addr ? PASS : DROP;
 	rewrite_quoted(packet, about, DESTINATION, public.s_addr, map->outside);
 	divert_packet_set_saddr(packet, &public);
 	return CHANGED;
@@ -253,7 +268,9 @@ static enum verdict send_out(struct divert_packet *packet)
 	      add_mapping(kind, addr, get16(at));
 	if (!map)
 		return DROP;
-	touch(map, packet);
+	map->used = now();
+	if (packet->tcp)
+		look_at_flags(map, packet->tcp, false);
 	rewrite(packet, SOURCE, public.s_addr, map->outside);
 	return CHANGED;
 }
@@ -283,7 +300,8 @@ static enum verdict lead_in(struct divert_packet *packet)
 	/* An echo request is for the router. */
 	if (!map || (packet->icmp && packet->icmp->type == ICMP_ECHO))
 		return PASS;
-	touch(map, packet);
+	if (packet->tcp)
+		look_at_flags(map, packet->tcp, true);
 	rewrite(packet, DESTINATION, map->addr, map->port);
 	return CHANGED;
 }

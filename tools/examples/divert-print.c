@@ -36,7 +36,7 @@ static const char *old_text, *new_text;
 
 struct packet {
 	union {
-		unsigned char data[65535];
+		unsigned char data[65575];	/* as IPv6 has them */
 		struct iphdr ip;
 		struct ip6_hdr ip6;
 	};
@@ -206,10 +206,13 @@ static bool rewrite(struct packet *pk)
 
 static const char *interface(const struct sockaddr_in *address)
 {
-	static char name[IF_NAMESIZE];
-	const char *zero = (const char *)address->sin_zero;
+	static char name[IF_NAMESIZE], zero[sizeof(address->sin_zero) + 1];
 
-	if (!zero[0] || !memchr(zero, 0, sizeof(address->sin_zero)))
+	memcpy(zero, address->sin_zero, sizeof(address->sin_zero));
+	/* Of a packet that the kernel keeps: what follows is not the name. */
+	if (zero[4] == '/')
+		zero[4] = 0;
+	if (!zero[0] || strlen(zero) == sizeof(address->sin_zero))
 		return "-";
 	/* A name that is too long comes as its number. */
 	if (zero[0] == '/' && if_indextoname(atoi(zero + 1), name))

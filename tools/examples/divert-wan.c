@@ -22,6 +22,7 @@
 #include <libdivert/libdivert.h>
 
 #define NSEC	1000000000LL
+#define AT_ONCE	256	/* packets that are read */
 
 static const char usage[] =
 	"usage: divert-wan [OPTION...]\n"
@@ -129,20 +130,22 @@ static void take(const void *data, size_t len, const union divert_addr *addr)
 	enqueue(entry);
 }
 
-static void read_all(struct divert *divert)
+/* What is there; but what is due, and signals, must not wait for a flood. */
+static void read_some(struct divert *divert)
 {
 	static unsigned char data[DIVERT_PACKET_MAX];
 	union divert_addr addr;
 	ssize_t len;
+	int i;
 
-	for (;;) {
+	for (i = 0; i < AT_ONCE; i++) {
 		len = divert_recv(divert, data, sizeof(data), &addr);
+		if (len < 0 && errno != EAGAIN && errno != EINTR)
+			err(1, "read");
 		if (len < 0)
-			break;
+			return;
 		take(data, len, &addr);
 	}
-	if (errno != EAGAIN && errno != EINTR)
-		err(1, "read");
 }
 
 static void send_due(struct divert *divert)
@@ -258,7 +261,7 @@ int main(int argc, char **argv)
 
 	while (!ended) {
 		wait_for_work(divert, &before);
-		read_all(divert);
+		read_some(divert);
 		send_due(divert);
 	}
 	printf("read %lu, lost %lu, full %lu, overtaken %lu, ", seen, lost,
