@@ -8,6 +8,7 @@
 
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
+#include <linux/tcp.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -79,6 +80,59 @@ static int received_by(struct devices *w, const char *address,
 	/* Also to its end. */
 	udp_receive(w->rx, got.data, 100);
 	return i;
+}
+
+/* A SYN, right in all it says */
+static void make_syn(void)
+{
+	struct {
+		__be32 saddr, daddr;
+		__be16 protocol, len;
+		struct tcphdr tcp;
+	} sum;
+	struct tcphdr tcp = {
+		.source = htons(4000), .dest = htons(80),
+		.doff = sizeof(tcp) / 4, .syn = 1,
+	};
+
+	packet_make(&packet, "10.0.0.2", "10.0.0.1", 12);
+	packet.ip.protocol = IPPROTO_TCP;
+	packet_sum(&packet);
+	sum.saddr = packet.ip.saddr;
+	sum.daddr = packet.ip.daddr;
+	sum.protocol = htons(IPPROTO_TCP);
+	sum.len = htons(sizeof(tcp));
+	sum.tcp = tcp;
+	tcp.check = ip_sum(&sum, sizeof(sum));
+	memcpy(packet.data + sizeof(packet.ip), &tcp, sizeof(tcp));
+}
+
+/* Who answers before our hook finds what the packet has in the place of a route. */
+TEST_F(device, C2_rejected_by_a_rule)
+{
+	static const char * const how[] = { "tcp reset", "icmp type admin-prohibited" };
+	struct sockaddr_in to = divert_address("10.0.0.1", COOKIE, "d0");
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		nft_load("flush ruleset\n"
+			 "table ip t {\n"
+			 " counter out { }\n"
+			 " chain p {\n"
+			 "  type filter hook prerouting priority mangle;\n"
+			 "  ip protocol tcp reject with %s\n"
+			 " }\n"
+			 " chain o {\n"
+			 "  type filter hook output priority 0;\n"
+			 "  ip saddr 10.0.0.1 ip daddr 10.0.0.2 counter name out\n"
+			 " }\n"
+			 "}\n", how[i]);
+		make_syn();
+		EXPECT_TRUE(packet_valid(&packet));
+		EXPECT_EQ(40, divert_write(self->w.fd, &packet, &to));
+		EXPECT_EQ(1, nft_packets("out"));
+	}
+	nft_load("flush ruleset\n");
 }
 
 TEST_F(device, W3_by_name)

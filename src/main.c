@@ -57,6 +57,7 @@ static void __net_exit divert_net_pre_exit(struct net *net)
 	/* First: writing to a setting may bring the hooks back. */
 	divert_sysctl_exit(dn);
 	divert_hooks_exit(dn);
+	divert_tags_exit(dn);
 }
 
 static void __net_exit divert_net_exit(struct net *net)
@@ -64,7 +65,6 @@ static void __net_exit divert_net_exit(struct net *net)
 	struct divert_net *dn = divert_pernet(net);
 
 	divert_proc_exit(dn);
-	divert_tags_exit(dn);
 	divert_ports_exit(dn);
 	free_percpu(dn->stats);
 }

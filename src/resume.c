@@ -10,7 +10,9 @@
  * - A packet written as received carries it in a metadata dst, in the place
  *   of the route that it does not have yet. Routing drops it. Its lower_dev is
  *   the address of our namespace state, which nothing else in the kernel puts
- *   there; it is compared, never followed.
+ *   there; it is compared, never followed. Its device is the namespace's lo:
+ *   who finds it takes it for a route, and asks that for its namespace (ICMP
+ *   errors, and nft's reject with a reset).
  *
  * - A packet written to be sent has its route, and one that goes on after a
  *   copy was taken may have one. They carry the cookie in skb->cb, behind what
@@ -52,6 +54,8 @@ static struct metadata_dst *divert_tag_make(struct divert_net *dn, u16 cookie)
 
 	md->u.port_info.lower_dev = (struct net_device *)dn;
 	md->u.port_info.port_id = cookie;
+	md->dst.dev = dn->net->loopback_dev;
+	netdev_hold(md->dst.dev, &md->dst.dev_tracker, GFP_KERNEL);
 
 	old = xa_cmpxchg(&dn->tags, cookie, NULL, md, GFP_KERNEL);
 	if (!old)
@@ -245,6 +249,7 @@ void divert_resume_end(const struct divert_net *dn, struct sk_buff *skb,
 		divert_route_in(dn, skb, state);
 }
 
+/* Before the namespace's devices go. */
 void divert_tags_exit(struct divert_net *dn)
 {
 	struct metadata_dst *md;

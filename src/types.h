@@ -166,7 +166,8 @@ struct divert_net {
 	/** @secret: what proves that a tag in skb->cb is ours; random */
 	u32			secret;
 	/** @tags: cookie -> struct metadata_dst of packets written as
-	 * received; grows under its xa_lock, emptied at exit, read under RCU
+	 * received; grows under its xa_lock, read under RCU, emptied when the
+	 * namespace, which has no sockets then, begins to go
 	 */
 	struct xarray		tags;
 	/** @stats: per-CPU counters */
@@ -519,6 +520,8 @@ struct divert_read {
 	u32			headers;
 	/** @first: the first packet is read even if it has no room */
 	bool			first;
+	/** @peek: they stay in the queue, @list has copies */
+	bool			peek;
 };
 
 /**

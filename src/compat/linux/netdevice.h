@@ -23,4 +23,11 @@ static inline void divert_dev_put(struct net_device *dev)
 #define dev_put		divert_dev_put
 #endif
 
+/* v5.17 brought trackers, v6.0 the name. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(5, 17, 0)
+#define netdev_hold(dev, tracker, gfp)	dev_hold(dev)
+#elif LINUX_VERSION_CODE < KERNEL_VERSION(6, 0, 0)
+#define netdev_hold	dev_hold_track
+#endif
+
 #endif
