@@ -23,7 +23,11 @@ static int __net_init divert_net_init(struct net *net)
 
 	dn->net = net;
 	divert_conf_init(&dn->conf);
-	xa_init(&dn->tags);
+	/* Memory is the host's, who says how much of it a socket may have. */
+	if (net->user_ns != &init_user_ns)
+		dn->conf.rcvbuf =
+			READ_ONCE(divert_pernet(&init_net)->conf.rcvbuf);
+	xa_init_flags(&dn->tags, XA_FLAGS_ACCOUNT);
 	dn->secret = get_random_u32();
 	mutex_init(&dn->lock);
 	spin_lock_init(&dn->socks_lock);
