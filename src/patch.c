@@ -171,30 +171,62 @@ static int divert_reroute_post(struct divert_net *dn, struct sk_buff *skb,
 	return 0;
 }
 
-static int divert_reroute(struct divert_net *dn, struct sk_buff *skb,
-			  u8 changes)
+/* It waits before it goes on, so its route is its own. */
+static int divert_reroute_in(struct divert_net *dn, struct sk_buff *skb,
+			     struct nf_hook_state *state)
 {
-	struct nf_hook_state *state = &DIVERT_CB(skb)->extra->state;
+	divert_route_in(dn, skb, state);
+	return skb_dst(skb) && !skb_dst_force(skb) ? -EHOSTUNREACH : 0;
+}
 
+/* IPsec's policies may say another thing of another source. */
+static bool divert_has_policies(const struct net *net)
+{
+#ifdef CONFIG_XFRM
+	return READ_ONCE(net->xfrm.policy_count[XFRM_POLICY_OUT]);
+#else
+	return false;
+#endif
+}
+
+/* Under RCU, with softirqs off */
+static int divert_reroute_locked(struct divert_net *dn, struct sk_buff *skb,
+				 struct nf_hook_state *state, u8 changes)
+{
 	switch (state->hook) {
 	case NF_INET_LOCAL_OUT:
 		return divert_reroute_out(dn, skb, state);
 	case NF_INET_POST_ROUTING:
-		if (!(changes & DIVERT_CHANGE_DADDR))
-			return 0;
-		return divert_reroute_post(dn, skb, state);
+		if (changes & DIVERT_CHANGE_DADDR ||
+		    (changes & DIVERT_CHANGE_SADDR &&
+		     divert_has_policies(dn->net)))
+			return divert_reroute_post(dn, skb, state);
+		return 0;
 	default:
 		/* Only what came from this host has a route here. */
 		if (changes & (DIVERT_CHANGE_SADDR | DIVERT_CHANGE_DADDR) &&
-		    skb_valid_dst(skb)) {
-			rcu_read_lock();
-			local_bh_disable();
-			divert_route_in(dn, skb, state);
-			local_bh_enable();
-			rcu_read_unlock();
-		}
+		    skb_valid_dst(skb))
+			return divert_reroute_in(dn, skb, state);
 		return 0;
 	}
+}
+
+static int divert_reroute(struct divert_net *dn, struct sk_buff *skb,
+			  u8 changes)
+{
+	int err;
+
+	/* Segment routing, which has chosen it, goes by it behind the hooks. */
+	if (skb_dst(skb) && skb_dst(skb)->lwtstate)
+		return 0;
+
+	rcu_read_lock();
+	local_bh_disable();
+	err = divert_reroute_locked(dn, skb, &DIVERT_CB(skb)->extra->state,
+				    changes);
+	local_bh_enable();
+	rcu_read_unlock();
+	return err;
 }
 
 /* Bytes */

@@ -215,7 +215,7 @@ void divert_resume_advance(const struct divert_net *dn, struct sk_buff *skb,
  * @skb: packet at PRE_ROUTING; what it has in the place of a route goes
  * @state: the hook
  *
- * Called under RCU, with softirqs off.
+ * Called under RCU.
  */
 void divert_route_in(const struct divert_net *dn, struct sk_buff *skb,
 		     const struct nf_hook_state *state)
@@ -225,9 +225,13 @@ void divert_route_in(const struct divert_net *dn, struct sk_buff *skb,
 	skb_dst_drop(skb);
 	if (state->pf != NFPROTO_IPV4)
 		return;
+
+	/* After NFQUEUE, they are on here. */
+	local_bh_disable();
 	if (in->flags & IFF_LOOPBACK ||
 	    divert_route_is_own(dn, in, ip_hdr(skb)->saddr))
 		divert_route_own(dn->net, skb, in);
+	local_bh_enable();
 }
 
 /**
