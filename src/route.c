@@ -130,24 +130,32 @@ static struct dst_entry *divert_route_find(struct net *net, struct sock *sk,
 	return &rt->dst;
 }
 
-/* Routes the packet as it stands, whoever's source address it bears. */
-static int divert_route_plain(struct net *net, struct sock *sk,
-			      struct sk_buff *skb,
-			      const struct divert_dest *to)
+static void divert_flow(struct net *net, struct sock *sk,
+			const struct sk_buff *skb, const struct divert_dest *to,
+			struct flowi4 *fl4)
 {
 	const struct iphdr *iph = ip_hdr(skb);
 	__be16 sport = 0, dport = 0;
-	struct dst_entry *dst;
-	struct flowi4 fl4;
 
 	divert_flow_ports(skb, &sport, &dport);
-	memset(&fl4, 0, sizeof(fl4));
-	flowi4_init_output(&fl4, divert_oif(sk, to, iph->daddr),
+	memset(fl4, 0, sizeof(*fl4));
+	flowi4_init_output(fl4, divert_oif(sk, to, iph->daddr),
 			   divert_dest_mark(to, sk),
 			   iph->tos, ip_sock_rt_scope(sk), iph->protocol,
 			   FLOWI_FLAG_ANYSRC, iph->daddr,
 			   divert_flow_source(net, iph), dport, sport,
 			   sock_net_uid(net, sk));
+}
+
+/* Routes the packet as it stands, whoever's source address it bears. */
+static int divert_route_plain(struct net *net, struct sock *sk,
+			      struct sk_buff *skb,
+			      const struct divert_dest *to)
+{
+	struct dst_entry *dst;
+	struct flowi4 fl4;
+
+	divert_flow(net, sk, skb, to, &fl4);
 
 	dst = divert_route_recall(divert_sk(sk), &fl4) ?:
 	      divert_route_find(net, sk, &fl4);
@@ -191,6 +199,28 @@ static int divert_route_input(struct sk_buff *skb, __be32 saddr,
 
 	skb_dst_drop(skb);
 	return type == RTN_UNREACHABLE ? -EHOSTUNREACH : -EINVAL;
+}
+
+/* What must be encrypted is: input routing leaves that to forwarding, which does
+ * not see this packet.
+ */
+static int divert_route_policy(struct net *net, struct sock *sk,
+			       struct sk_buff *skb,
+			       const struct divert_dest *to)
+{
+	struct dst_entry *dst = dst_clone(skb_dst(skb));
+	struct flowi4 fl4;
+
+	skb_dst_drop(skb);
+	divert_flow(net, sk, skb, to, &fl4);
+	fl4.flowi4_oif = dst->dev->ifindex;
+	security_sk_classify_flow(sk, flowi4_to_flowi_common(&fl4));
+	dst = xfrm_lookup_route(net, dst, flowi4_to_flowi(&fl4), sk, 0);
+	if (IS_ERR(dst))
+		return PTR_ERR(dst) == -EINVAL ? -EHOSTUNREACH : PTR_ERR(dst);
+
+	skb_dst_set(skb, dst);
+	return 0;
 }
 
 /* Only policy rules make a packet's way depend on where it came from. */
@@ -252,7 +282,8 @@ int divert_route(struct net *net, struct sock *sk, struct sk_buff *skb,
 		if (divert_has_rules(net) && !divert_dest_oif(to, sk) &&
 		    !sock_flag(sk, SOCK_LOCALROUTE))
 			err = divert_route_forward(net, skb, dev,
-						   divert_dest_mark(to, sk));
+						   divert_dest_mark(to, sk)) ?:
+			      divert_route_policy(net, sk, skb, to);
 	}
 	rcu_read_unlock();
 

@@ -105,8 +105,11 @@ static bool divert_has_rules6(const struct net *net)
 #endif
 }
 
-/* Route a forwarded packet as one that was received on @dev. -EINVAL: it is
- * not to be forwarded, so it is an ordinary outgoing packet.
+/* Not to be forwarded: no error of routing's, whose blackholes have -EINVAL. */
+#define DIVERT_ROUTE_LOCAL	1
+
+/* Route a forwarded packet as one that was received on @dev, DIVERT_ROUTE_LOCAL
+ * if it is not to be forwarded, so it is an ordinary outgoing packet.
  */
 static int divert_route6_forward(struct net *net, struct sock *sk,
 				 struct sk_buff *skb, struct net_device *dev,
@@ -120,8 +123,10 @@ static int divert_route6_forward(struct net *net, struct sock *sk,
 				     RT6_LOOKUP_F_HAS_SADDR);
 	if (!dst->error && ((struct rt6_info *)dst)->rt6i_flags & RTF_LOCAL) {
 		dst_release(dst);
-		return -EINVAL;
+		return DIVERT_ROUTE_LOCAL;
 	}
+	if (!dst->error)
+		dst = xfrm_lookup_route(net, dst, flowi6_to_flowi(&fl6), sk, 0);
 
 	return divert_dst6_set(skb, dst);
 }
@@ -139,7 +144,7 @@ int divert_route6(struct net *net, struct sock *sk, struct sk_buff *skb,
 		  const struct divert_dest *to)
 {
 	struct net_device *dev;
-	int err = -EINVAL;
+	int err = DIVERT_ROUTE_LOCAL;
 
 	/* Local senders have IPv6 fragment what they send, but not TCP. */
 	skb->ignore_df = ipv6_hdr(skb)->nexthdr != IPPROTO_TCP &&
@@ -157,7 +162,8 @@ int divert_route6(struct net *net, struct sock *sk, struct sk_buff *skb,
 	}
 	rcu_read_unlock();
 
-	return err == -EINVAL ? divert_route6_plain(net, sk, skb, to) : err;
+	return err == DIVERT_ROUTE_LOCAL ?
+	       divert_route6_plain(net, sk, skb, to) : err;
 }
 
 /* As ip_route_me_harder(): by the packet's mark, as it stands. */
