@@ -170,6 +170,49 @@ TEST_F(device, O7_device_moves_to_another_namespace)
 	EXPECT_EQ(-ESTALE, kept_verdict(self->fd, &self->taken, 0));
 }
 
+/* It leaves no trace in ours: what comes out of it names it, but does not need
+ * it. With a rule that reads the name.
+ */
+TEST_F(device, O7_tunnel_of_another_namespace_goes)
+{
+	struct sockaddr_in to = inet_address("10.9.0.2", UDP_PORT);
+	int here = ns_open(), tx;
+
+	ASSERT_LT(0, kept_read(self->fd, &self->taken));
+	EXPECT_EQ(0, kept_verdict(self->fd, &self->taken, DIVERT_VERDICT_DROP));
+
+	ip_batch("link add t0 type ipip local 10.0.0.1 remote 10.0.0.2\n"
+		 "link set t0 netns /proc/%d/fd/%d\n", getpid(), self->peer);
+	nft_load("flush ruleset\n"
+		 "table ip m {\n"
+		 " counter passed { }\n"
+		 " chain o {\n"
+		 "  type filter hook output priority mangle;\n"
+		 "  ip protocol 4 meta mark set 0x%x\n"
+		 " }\n"
+		 " chain p {\n"
+		 "  type filter hook postrouting priority 0;\n"
+		 "  ip protocol 4 iifname != \"t0\" counter name passed\n"
+		 " }\n"
+		 "}\n", MARK(PORT, COOKIE));
+	ns_enter(self->peer);
+	ip_batch("address add 10.9.0.1/24 dev t0\n"
+		 "link set t0 up\n");
+	tx = udp_open(NULL, 0);
+	ASSERT_EQ(5, sendto(tx, "hello", 5, 0, (struct sockaddr *)&to,
+			    sizeof(to)));
+	ns_enter(here);
+	ASSERT_EQ(53, kept_read(self->fd, &self->taken));
+	EXPECT_TRUE(self->taken.info.flags & DIVERT_INFO_HELD);
+
+	ns_enter(self->peer);
+	ip_batch("link delete t0\n");
+	ns_enter(here);
+	EXPECT_EQ(0, kept_verdict(self->fd, &self->taken, 0));
+	EXPECT_EQ(1, nft_packets("passed"));
+	EXPECT_EQ(1, counted(&self->before, "held_passed"));
+}
+
 TEST_F(device, O7_device_is_down_meanwhile)
 {
 	int rx = udp_open("10.0.0.1", 0);
@@ -178,6 +221,8 @@ TEST_F(device, O7_device_is_down_meanwhile)
 	ip_batch("link set v0 down\n");
 	EXPECT_EQ(0, kept_verdict(self->fd, &self->taken, 0));
 	EXPECT_EQ(1, counted(&self->before, "held_passed"));
+	EXPECT_EQ(1, counted(&self->before, "congested"));
+	EXPECT_FALSE(readable(rx));
 	close(rx);
 }
 

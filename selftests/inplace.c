@@ -13,6 +13,10 @@
 #include "kept.h"
 #include "kselftest_harness.h"
 
+#ifndef UDP_SEGMENT
+#define UDP_SEGMENT	103
+#endif
+
 #define PAYLOAD	500
 
 FIXTURE(inplace)
@@ -409,6 +413,37 @@ TEST_F(one, O9_met_once)
 		EXPECT_FALSE(readable(tap));
 		EXPECT_EQ(2, nft_packets("met"));
 	}
+}
+
+/* A send that is a flow's first is one to conntrack, whose entry of it belongs to
+ * one packet: its segments are not kept but take the ordinary way, but for the
+ * last one, which has it for itself. Those of the next send are.
+ */
+TEST_F(one, O9_segments_of_a_new_flow)
+{
+	int i, n;
+
+	nft_load("table ip t {\n"
+		 " counter new { }\n"
+		 " chain c {\n"
+		 "  type filter hook output priority 0;\n"
+		 "  udp dport %d ct state new counter name new\n"
+		 " }\n"
+		 "}\n", UDP_PORT);
+	if (set_int(self->kept.tx, IPPROTO_UDP, UDP_SEGMENT, 256))
+		SKIP(return, "no UDP_SEGMENT here");
+	ASSERT_EQ(0, set_mode(self->fd, DIVERT_INPLACE_BEHIND));
+	for (i = 0; i < 2; i++) {
+		kept_send(&self->kept, 768);
+		for (n = 0; n < 3; n++) {
+			ASSERT_EQ(284, kept_read(self->fd, &self->taken));
+			ASSERT_EQ(284, write_back(self->fd, &self->taken));
+			EXPECT_EQ(256, kept_arrives(&self->kept));
+		}
+		EXPECT_EQ(1 + 3 * i, counted(&self->kept.before, "held_passed"));
+		EXPECT_EQ(2, counted(&self->kept.before, "inject_out"));
+	}
+	EXPECT_LT(0, nft_packets("new"));
 }
 
 /* From another socket, and by one that is not bound */

@@ -107,8 +107,12 @@ static bool divert_adopt(const struct divert_delivery *d, struct sk_buff *skb)
 			return false;
 	}
 
-	if (d->holds)
+	if (d->holds) {
 		divert_hold(extra, skb, d->state);
+		/* Its headers alone would be of no use. */
+		if (!extra->held)
+			extra->keep = DIVERT_KEEP_NOT;
+	}
 	if (!extra || !extra->held) {
 		divert_detach(skb);
 		skb_orphan(skb);
@@ -139,7 +143,7 @@ static void divert_queue_late(const struct divert_delivery *d,
 
 	if (d->full == DIVERT_POLICY_PASS && extra && extra->held) {
 		divert_count(d->dn, d->sk, DIVERT_STAT_PASSED);
-		divert_release(d->dn, skb);
+		divert_release(d->dn, d->sk, skb);
 		return;
 	}
 	divert_extra_free(skb);

@@ -300,7 +300,8 @@ void divert_detach(struct sk_buff *skb);
 bool divert_hold_uses(const struct sk_buff *skb, const struct net_device *dev);
 void divert_pass_behind(struct divert_net *dn, struct sk_buff *skb,
 			const struct nf_hook_state *state);
-void divert_release(struct divert_net *dn, struct sk_buff *skb);
+void divert_release(struct divert_net *dn, struct sock *sk,
+		    struct sk_buff *skb);
 divert_go_t divert_go_behind;
 divert_go_t divert_go_rules;
 struct divert_extra *divert_extra_alloc(void);

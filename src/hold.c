@@ -4,14 +4,17 @@
  * once, or later, behind our own hook, with all it had when it was taken.
  *
  * What a held packet refers to (struct nf_hook_state) is held by references:
- * both devices, the sender's socket, the route and the connection. A device
- * that goes takes them away, see divert_queue_forget_dev().
+ * both devices, of which skb->dev is one or none, the sender's socket, the route
+ * and the connection. A device that goes takes them away, see
+ * divert_queue_forget_dev(); packets that are on their way between the queue, a
+ * reader or writer, and the stack are asked before they go on.
  */
 
 #include <linux/netdevice.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter_ipv4.h>
 #include <net/inet_hashtables.h>
+#include <net/netfilter/nf_conntrack.h>
 #include <net/netfilter/nf_queue.h>
 #include <net/netns/netfilter.h>
 
@@ -198,23 +201,77 @@ unsigned int divert_look_again(const struct divert_net *dn, struct sk_buff *skb,
 	return NF_ACCEPT;
 }
 
+/* A sender that is nobody's, one for each CPU and all namespaces, must not run
+ * out of memory because its packets are kept here.
+ */
+static void divert_hold_sender(struct sk_buff *skb)
+{
+	if (skb->sk && sk_fullsock(skb->sk) && !skb->sk->sk_net_refcnt)
+		skb_orphan(skb);
+}
+
+/* A receiver that was chosen ahead (bpf_sk_assign()) may be there until our hook
+ * returns, and no longer. False if it is going.
+ */
+static bool divert_hold_receiver(struct sk_buff *skb)
+{
+	if (!skb_sk_is_prefetched(skb) || sk_is_refcounted(skb->sk))
+		return true;
+	if (!refcount_inc_not_zero(&skb->sk->sk_refcnt))
+		return false;
+	skb->destructor = sock_edemux;
+	return true;
+}
+
+/* An entry of conntrack's that is not confirmed belongs to one packet: others of
+ * the same send or multicast must not go on beside it.
+ */
+static bool divert_hold_shares(const struct sk_buff *skb)
+{
+#if IS_ENABLED(CONFIG_NF_CONNTRACK)
+	enum ip_conntrack_info info;
+	const struct nf_conn *ct = nf_ct_get(skb, &info);
+
+	return ct && !nf_ct_is_confirmed(ct) && divert_ct_refs(ct) > 1;
+#else
+	return false;
+#endif
+}
+
+/* On its way out, a packet may name a device that it has left behind, a tunnel,
+ * perhaps of another namespace. Nobody would tell us when that goes.
+ */
+static void divert_hold_device(struct sk_buff *skb,
+			       const struct nf_hook_state *state)
+{
+	if (skb->dev != state->in && skb->dev != state->out)
+		skb->dev = state->in;
+}
+
 /**
  * divert_hold() - keep what a packet needs to go on later
  * @extra: where it is kept
  * @skb: packet at our hook; its control block is still the stack's
  * @state: the hook
  *
- * A packet that cannot be held (its sender or its route is going) is read like
- * any other, it just cannot be passed.
+ * A packet that cannot be held (its sender or its route is going, or it is one
+ * of several that only know each other) is read like any other, it just cannot be
+ * passed.
  */
 void divert_hold(struct divert_extra *extra, struct sk_buff *skb,
 		 const struct nf_hook_state *state)
 {
+	if (divert_hold_shares(skb))
+		return;
 	if (skb_dst(skb) && !skb_dst_force(skb))
+		return;
+	if (!divert_hold_receiver(skb))
 		return;
 	if (state->sk && !refcount_inc_not_zero(&state->sk->sk_refcnt))
 		return;
 
+	divert_hold_sender(skb);
+	divert_hold_device(skb, state);
 	dev_hold(state->in);
 	dev_hold(state->out);
 	extra->state = *state;
@@ -344,11 +401,26 @@ void divert_pass_behind(struct divert_net *dn, struct sk_buff *skb,
 	rcu_read_unlock();
 }
 
+/* A device that is taken out of the namespace is down first, and a grace period
+ * lies between that and its new one.
+ */
+static bool divert_dev_ready(const struct net_device *dev,
+			     const struct net *net)
+{
+	return !dev || (dev->flags & IFF_UP && !divert_dev_going(dev, net));
+}
+
+static bool divert_go_ready(const struct nf_hook_state *state)
+{
+	return divert_dev_ready(state->in, state->net) &&
+	       divert_dev_ready(state->out, state->net);
+}
+
 /* A held packet goes on; under RCU, with softirqs off, and not with a lock that
  * a packet's way could need.
  */
-static void divert_go_one(struct divert_net *dn, struct sk_buff *skb,
-			  bool rules)
+static void divert_go_one(struct divert_net *dn, struct sock *reader,
+			  struct sk_buff *skb, bool rules)
 {
 	struct divert_extra *extra = DIVERT_CB(skb)->extra;
 	struct nf_hook_state state = extra->state;
@@ -358,22 +430,26 @@ static void divert_go_one(struct divert_net *dn, struct sk_buff *skb,
 
 	memcpy(skb->cb, extra->cb, sizeof(extra->cb));
 	divert_extra_recycle(extra);
-	if (rules)
+	if (unlikely(!divert_go_ready(&state))) {
+		divert_count(dn, reader, DIVERT_STAT_CONGESTED);
+		kfree_skb(skb);
+	} else if (rules) {
 		divert_go_rules_one(dn, skb, &state, cookie);
-	else
+	} else {
 		divert_go_behind_one(dn, skb, &state);
+	}
 	divert_refs_put(in, out, sk);
 }
 
-static void divert_go(struct divert_net *dn, struct sk_buff_head *list,
-		      bool rules)
+static void divert_go(struct divert_net *dn, struct sock *sk,
+		      struct sk_buff_head *list, bool rules)
 {
 	struct sk_buff *skb;
 
 	rcu_read_lock();
 	local_bh_disable();
 	while ((skb = __skb_dequeue(list)))
-		divert_go_one(dn, skb, rules);
+		divert_go_one(dn, sk, skb, rules);
 	local_bh_enable();
 	rcu_read_unlock();
 }
@@ -381,13 +457,15 @@ static void divert_go(struct divert_net *dn, struct sk_buff_head *list,
 /**
  * divert_release() - let a held packet go on behind our hook
  * @dn: namespace
+ * @sk: socket that it was for
  * @skb: packet off its place, consumed
  */
-void divert_release(struct divert_net *dn, struct sk_buff *skb)
+void divert_release(struct divert_net *dn, struct sock *sk,
+		    struct sk_buff *skb)
 {
 	rcu_read_lock();
 	local_bh_disable();
-	divert_go_one(dn, skb, false);
+	divert_go_one(dn, sk, skb, false);
 	local_bh_enable();
 	rcu_read_unlock();
 }
@@ -396,13 +474,13 @@ void divert_release(struct divert_net *dn, struct sk_buff *skb)
 void divert_go_behind(struct divert_net *dn, struct sock *sk,
 		      struct sk_buff_head *list)
 {
-	divert_go(dn, list, false);
+	divert_go(dn, sk, list, false);
 }
 
 void divert_go_rules(struct divert_net *dn, struct sock *sk,
 		     struct sk_buff_head *list)
 {
-	divert_go(dn, list, true);
+	divert_go(dn, sk, list, true);
 }
 
 static int divert_device_event(struct notifier_block *nb, unsigned long event,

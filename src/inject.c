@@ -243,9 +243,11 @@ static u8 divert_pkt_type(const struct sk_buff *skb,
 						 PACKET_HOST;
 }
 
-static bool divert_dev_alive(const struct net_device *dev)
+static bool divert_dev_alive(const struct net_device *dev,
+			     const struct net *net)
 {
-	return dev->flags & IFF_UP && dev->reg_state == NETREG_REGISTERED;
+	return dev->flags & IFF_UP && dev->reg_state == NETREG_REGISTERED &&
+	       net_eq(dev_net(dev), net);
 }
 
 /* Not by way of the backlog: a writer that moves to another CPU must not
@@ -278,7 +280,7 @@ static void divert_go_in(struct divert_net *dn, struct sock *sk,
 	while ((skb = __skb_dequeue(list))) {
 		struct net_device *dev = skb->dev;
 
-		if (likely(divert_dev_alive(dev))) {
+		if (likely(divert_dev_alive(dev, dn->net))) {
 			list_add_tail(&skb->list, &alive);
 		} else {
 			divert_count(dn, sk, DIVERT_STAT_CONGESTED);

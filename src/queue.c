@@ -68,7 +68,7 @@ static void divert_queue_dispose(struct divert_net *dn, struct sock *sk,
 	if (pass) {
 		divert_count(dn, sk, read ? DIVERT_STAT_HELD_RELEASED :
 					    DIVERT_STAT_RELEASED);
-		divert_release(dn, skb);
+		divert_release(dn, sk, skb);
 		return;
 	}
 	divert_queue_discard(dn, sk, skb, read ? DIVERT_STAT_HELD_LOST : why);

@@ -300,7 +300,9 @@ struct divert_stats {
 	__u64	inject_in;
 	/** @inject_out: written, sent */
 	__u64	inject_out;
-	/** @congested: of @inject_out, lost at a full queue below */
+	/** @congested: written or kept ones that went on and were lost, at a full
+	 * queue below or because their device was down
+	 */
 	__u64	congested;
 	/** @einval: writes refused with this error, and so on */
 	__u64	einval;

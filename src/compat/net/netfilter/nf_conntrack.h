@@ -6,6 +6,16 @@
 #include <linux/version.h>
 #include_next <net/netfilter/nf_conntrack.h>
 
+/* v5.17: they are a refcount_t. */
+static inline unsigned int divert_ct_refs(const struct nf_conn *ct)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 17, 0)
+	return refcount_read(&ct->ct_general.use);
+#else
+	return atomic_read(&ct->ct_general.use);
+#endif
+}
+
 /* The id of a connection, without linking to conntrack, which would load it
  * everywhere; 0 if it cannot be had. Called under RCU.
  *
