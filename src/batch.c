@@ -71,11 +71,13 @@ void divert_batch_add(struct divert_net *dn, struct sock *sk,
 	}
 
 	spin_lock(&batch->lock);
-	/* One batch goes one way: another's is over. */
+	/* One batch goes one way: another's is over. Not again from the start:
+	 * other writers may have filled it once more.
+	 */
 	if (unlikely(ds->batch_go != go && !skb_queue_empty(batch))) {
 		spin_unlock(&batch->lock);
 		divert_batch_end(dn, sk);
-		divert_batch_add(dn, sk, skb, go, more);
+		divert_batch_alone(dn, sk, skb, go);
 		return;
 	}
 	ds->batch_go = go;

@@ -162,6 +162,7 @@ static inline void divert_read_init(struct divert_read *read, int max,
 	__skb_queue_head_init(&read->evicted);
 	read->max = max;
 	read->first = true;
+	read->peek = false;
 	read->room = room;
 }
 

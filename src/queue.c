@@ -23,12 +23,20 @@ static void divert_queue_account(struct divert_sock *ds,
 	WRITE_ONCE(ds->bytes, ds->bytes + skb->len);
 }
 
+/* But for its memory */
 static void divert_queue_unaccount(struct divert_sock *ds,
 				   const struct sk_buff *skb)
 {
-	atomic_sub(skb->truesize, &ds->inet.sk.sk_rmem_alloc);
 	WRITE_ONCE(ds->packets, ds->packets - 1);
 	WRITE_ONCE(ds->bytes, ds->bytes - skb->len);
+}
+
+/* The memory of a packet that is queued, or being read: a reader may take as
+ * long as it likes over the bytes.
+ */
+static void divert_queue_uncharge(struct sock *sk, const struct sk_buff *skb)
+{
+	atomic_sub(skb->truesize, &sk->sk_rmem_alloc);
 }
 
 /* The policy that the packet was queued under. */
@@ -86,17 +94,29 @@ void divert_queue_dispose_list(struct divert_net *dn, struct sock *sk,
 {
 	struct sk_buff *skb;
 
-	while ((skb = __skb_dequeue(list)))
+	while ((skb = __skb_dequeue(list))) {
 		divert_queue_dispose(dn, sk, skb, why);
+		cond_resched();
+	}
 }
 
-static struct sk_buff *divert_queue_dequeue(struct divert_sock *ds)
+/* Still charged */
+static struct sk_buff *divert_queue_remove(struct divert_sock *ds)
 {
 	struct sk_buff *skb;
 
 	skb = __skb_dequeue(&ds->inet.sk.sk_receive_queue);
 	if (skb)
 		divert_queue_unaccount(ds, skb);
+	return skb;
+}
+
+static struct sk_buff *divert_queue_dequeue(struct divert_sock *ds)
+{
+	struct sk_buff *skb = divert_queue_remove(ds);
+
+	if (skb)
+		divert_queue_uncharge(&ds->inet.sk, skb);
 	return skb;
 }
 
@@ -212,13 +232,14 @@ static int divert_queue_take(struct sock *sk, int flags,
 			break;
 		if (flags & MSG_PEEK) {
 			read->max = 1;
+			read->peek = true;
 			skb = divert_queue_peek(skb);
 			if (!skb) {
 				err = -ENOMEM;
 				break;
 			}
 		} else {
-			divert_queue_dequeue(ds);
+			divert_queue_remove(ds);
 			divert_kept_number(ds, skb, &read->evicted);
 		}
 		__skb_queue_tail(&read->list, skb);
@@ -226,6 +247,9 @@ static int divert_queue_take(struct sock *sk, int flags,
 		n++;
 	}
 	spin_unlock_bh(&queue->lock);
+
+	divert_queue_dispose_list(ds->dn, sk, &read->evicted,
+				  DIVERT_STAT_EXPIRED);
 	return n ?: err;
 }
 
@@ -233,7 +257,7 @@ static int divert_queue_take(struct sock *sk, int flags,
  * divert_queue_read() - take packets off the queue, wait for the first
  * @sk: socket
  * @flags: of recvmsg(2)
- * @read: how many; gets them, and those that were kept and have to go for them
+ * @read: how many; gets them; those that were kept and have to go for them, go
  *
  * Return: the number of packets, 0 at the end, or an error of recvmsg(2).
  */
@@ -278,6 +302,8 @@ static void divert_read_free(struct sock *sk, struct sk_buff *skb)
 void divert_read_done(struct sock *sk, struct divert_read *read,
 		      struct sk_buff *skb, bool keep)
 {
+	if (!read->peek)
+		divert_queue_uncharge(sk, skb);
 	if (keep && DIVERT_CB(skb)->extra->id)
 		__skb_queue_tail(&read->done, skb);
 	else

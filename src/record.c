@@ -215,7 +215,8 @@ static int divert_records_read(struct divert_records *rs, int flags)
 		if (err)
 			return rs->done ?: err;
 		flags |= MSG_DONTWAIT;
-	} while (n == DIVERT_RECORD_BATCH);
+		cond_resched();
+	} while (n == DIVERT_RECORD_BATCH && !signal_pending(current));
 	return rs->done;
 }
 
@@ -397,6 +398,9 @@ static int divert_records_write(struct divert_records *rs, size_t len)
 		}
 		divert_records_skip(rs, len - done, ret);
 		done += ret;
+		if (signal_pending(current))
+			break;
+		cond_resched();
 	}
 	return done;
 }
@@ -408,8 +412,9 @@ static int divert_records_write(struct divert_records *rs, size_t len)
  * @msg: the records
  * @len: their length
  *
- * Return: bytes up to the first record that was refused, or its error if that is
- * the first; -EINVAL for a control message without any record.
+ * Return: bytes up to the first record that was refused, or before which a
+ * signal came, or its error if that is the first; -EINVAL for a control message
+ * without any record.
  */
 int divert_record_write(struct divert_net *dn, struct sock *sk,
 			struct msghdr *msg, size_t len)
