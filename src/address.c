@@ -135,10 +135,11 @@ struct divert_context divert_context_make(const struct divert_conf *conf,
 					  const struct sk_buff *skb,
 					  const struct nf_hook_state *state)
 {
-	const struct sock *sk = skb_to_full_sk(skb);
+	/* Not the packet's, which a tunnel leaves with who sent what is in it. */
+	const struct sock *sk = state->sk;
 	u32 ours = divert_mark_ours(conf);
 
-	if (sk && !sk_fullsock(sk))
+	if (sk && !(sk_fullsock(sk) && net_eq(sock_net(sk), state->net)))
 		sk = NULL;
 
 	return (struct divert_context){

@@ -59,7 +59,8 @@ static void divert_info_sender(struct divert_info *info,
 	struct sock *sk = skb_to_full_sk(skb);
 	u32 cookie[2];
 
-	if (state->hook == NF_INET_PRE_ROUTING || !sk || !sk_fullsock(sk))
+	if (state->hook == NF_INET_PRE_ROUTING || !sk || !sk_fullsock(sk) ||
+	    !net_eq(sock_net(sk), state->net))
 		return;
 
 	info->flags |= DIVERT_INFO_SENDER;
