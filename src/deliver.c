@@ -226,7 +226,10 @@ static void divert_delivery_init(struct divert_delivery *d,
 	d->dn = dn;
 	d->sk = sk;
 	d->state = state;
-	d->cb = (struct divert_cb){ .cookie = to->cookie, .port = to->port };
+	/* Readers get all of its address. */
+	memset(&d->cb, 0, sizeof(d->cb));
+	d->cb.cookie = to->cookie;
+	d->cb.port = to->port;
 	d->informs = READ_ONCE(ds->info);
 	d->copy = copy;
 	d->keep = READ_ONCE(ds->hold.headers) ? DIVERT_KEEP_HEADERS :
@@ -243,10 +246,14 @@ static void divert_delivery_init(struct divert_delivery *d,
 		divert_info_make(&d->info, dn, skb, state, to);
 }
 
-/* Each segment with headers of its own: they cannot be changed all at once. */
+/* Each segment with headers of its own, or cut where its buffer ends (SCTP): they
+ * cannot be changed all at once.
+ */
 static bool divert_is_chain(const struct sk_buff *skb)
 {
-	return skb_is_gso(skb) && skb_shinfo(skb)->gso_type & SKB_GSO_FRAGLIST;
+	return skb_is_gso(skb) &&
+	       (skb_shinfo(skb)->gso_type & SKB_GSO_FRAGLIST ||
+		skb_shinfo(skb)->gso_size == GSO_BY_FRAGS);
 }
 
 static void divert_deliver_skb(const struct divert_delivery *d,
@@ -318,6 +325,14 @@ void divert_deliver_copy(struct divert_net *dn, struct sock *sk,
 {
 	struct divert_delivery d;
 	struct sk_buff *copy;
+
+	/* Before the work for it */
+	if (!divert_queue_open(sk)) {
+		sk_drops_inc(sk);
+		divert_count(dn, sk, DIVERT_STAT_FULL);
+		trace_divert_drop(dn->net, skb, DIVERT_STAT_FULL);
+		return;
+	}
 
 	/* The original knows its sender, a clone does not. */
 	divert_delivery_init(&d, dn, sk, skb, state, to, true);

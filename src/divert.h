@@ -113,19 +113,25 @@ void divert_drop(struct divert_net *dn, struct sock *sk, struct sk_buff *skb,
 		 enum divert_stat reason);
 
 /* queue.c */
-/* May this packet, or these in one, be queued? Without the queue's lock this is
+/* May a packet be queued, if it is short enough? Without the queue's lock this is
  * a guess: see divert_queue_append().
  */
+static inline bool divert_queue_open(const struct sock *sk)
+{
+	u32 packets = READ_ONCE(divert_sk(sk)->limits.packets);
+
+	return atomic_read(&sk->sk_rmem_alloc) < READ_ONCE(sk->sk_rcvbuf) &&
+	       (!packets || READ_ONCE(divert_sk(sk)->packets) < packets);
+}
+
+/* May this packet, or these in one, be queued? Likewise. */
 static inline bool divert_queue_room(const struct sock *sk,
 				     const struct sk_buff *skb)
 {
 	const struct divert_sock *ds = divert_sk(sk);
-	u32 packets = READ_ONCE(ds->limits.packets);
 	u64 bytes = READ_ONCE(ds->limits.bytes);
 
-	if (atomic_read(&sk->sk_rmem_alloc) >= READ_ONCE(sk->sk_rcvbuf))
-		return false;
-	if (packets && READ_ONCE(ds->packets) >= packets)
+	if (!divert_queue_open(sk))
 		return false;
 	return !bytes || READ_ONCE(ds->bytes) + skb->len <= bytes;
 }
