@@ -6,14 +6,12 @@
 #include <linux/version.h>
 #include_next <net/netfilter/nf_conntrack.h>
 
-/* v5.17: they are a refcount_t. */
+/* v5.17, and some releases of older ones: they are a refcount_t, which is an
+ * atomic_t inside.
+ */
 static inline unsigned int divert_ct_refs(const struct nf_conn *ct)
 {
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 17, 0)
-	return refcount_read(&ct->ct_general.use);
-#else
-	return atomic_read(&ct->ct_general.use);
-#endif
+	return atomic_read((const atomic_t *)&ct->ct_general.use);
 }
 
 /* The id of a connection, without linking to conntrack, which would load it
