@@ -7,9 +7,9 @@
 #	                    daemon
 #
 # Proves that devices, namespaces, daemons and the module itself may go while packets are queued,
-# written, or waiting in between; that the module stays while something needs it; and that
-# nothing is left behind then (the runner also looks at the kernel's log, and for references); over
-# IPv4 and IPv6.
+# written, or waiting in between, and neighbours may not be had; that the module stays while
+# something needs it; and that nothing is left behind then (the runner also looks at the kernel's
+# log, and for references); over IPv4 and IPv6.
 # TIMEOUT=600
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 . "$here/tools/traffic.sh"
@@ -82,6 +82,25 @@ killed_under_flood()
 	check "S10 after the flood pings are answered" pings 3 "$client" "$server_at"
 	divertd_stop
 	check "S10 after the flood nothing holds the module" wait_until 10 no_references
+}
+
+# --- neighbours ------------------------------------------------------------------------------
+
+# Who scans a network behind the router fills its table: no reason for a daemon to stop.
+neighbours_full()
+{
+	local limit=net.ipv$version.neigh.default.gc_thresh3 old lost
+	old=$(sysctl -n $limit)
+	lost=$(divert_counter congested "$router")
+	divert_rule "$router" output 7000 100 "$icmp" type echo-request
+	divertd_start d "$router" 7000
+	sysctl -qw $limit=0
+	check "W5 no room for a neighbour: the packet is lost" ping_lost "$router" "$nobody"
+	sysctl -qw $limit="$old"
+	check "W5 no room for a neighbour: and counted" \
+		wait_until 10 has_counted $((lost + 1)) congested "$router"
+	divertd_stop d
+	check "W5 no room for a neighbour: the daemon is not told" has_total d errors=0
 }
 
 # --- memory ----------------------------------------------------------------------------------
@@ -273,6 +292,7 @@ all()
 	run namespace_removed_under_flood
 	run parked_in
 	run parked_out
+	run neighbours_full
 	run nothing_kept
 }
 
@@ -281,8 +301,8 @@ in_ns "$router" sysctl -qw net.ipv6.conf.default.keep_addr_on_down=1
 for family in $families; do
 	use_family "$family"
 	case $family in
-	ip) other_at=10.0.9.2 ;;
-	ip6) other_at=fd00:9::2 ;;
+	ip) other_at=10.0.9.2 nobody=10.0.2.77 ;;
+	ip6) other_at=fd00:9::2 nobody=fd00:2::77 ;;
 	esac
 	all
 done

@@ -405,14 +405,22 @@ static int divert_errno(int err)
 	}
 }
 
+/* A queue is full, or the table of neighbours: ENOBUFS, or EINVAL of IPv6. */
+static bool divert_congested(int err)
+{
+	return err > 0 ? net_xmit_errno(err) :
+			 err == -ENOBUFS || err == -EINVAL;
+}
+
 /* Congestion is no error: an inline daemon must not stop over it. */
 static int divert_sent(struct divert_net *dn, struct sock *sk, int err)
 {
-	if (err > 0) {
-		if (net_xmit_errno(err))
-			divert_count(dn, sk, DIVERT_STAT_CONGESTED);
+	bool congested = divert_congested(err);
+
+	if (congested)
+		divert_count(dn, sk, DIVERT_STAT_CONGESTED);
+	if (congested || err > 0)
 		err = 0;
-	}
 	if (!err)
 		divert_count(dn, sk, DIVERT_STAT_INJECT_OUT);
 	return divert_errno(err);

@@ -300,8 +300,8 @@ struct divert_stats {
 	__u64	inject_in;
 	/** @inject_out: written, sent */
 	__u64	inject_out;
-	/** @congested: written or kept ones that went on and were lost, at a full
-	 * queue below or because their device was down
+	/** @congested: written or kept ones that went on and were lost below: a
+	 * queue or the table of neighbours was full, or their device down
 	 */
 	__u64	congested;
 	/** @einval: writes refused with this error, and so on */
