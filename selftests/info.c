@@ -309,6 +309,34 @@ TEST_F(info, R5_locally_made)
 	EXPECT_EQ(MARK(PORT, COOKIE), info.mark);
 }
 
+/* A connection's first answer is sent before there is a socket for it. */
+TEST_F(info, R5_W9_answer_of_a_listener)
+{
+	struct sockaddr_in to = inet_address("10.0.0.1", 5001);
+	int listener = socket(AF_INET, SOCK_STREAM, 0), here = ns_open(), tx;
+
+	nft_load("table ip m {\n"
+		 " chain o {\n"
+		 "  type filter hook output priority mangle;\n"
+		 "  tcp sport 5001 meta mark set 0x%x\n"
+		 " }\n"
+		 "}\n", MARK(PORT, COOKIE));
+	ASSERT_EQ(0, setsockopt(listener, SOL_SOCKET, SO_BINDTODEVICE, "v0", 3));
+	ASSERT_EQ(0, set_int(listener, SOL_SOCKET, SO_MARK, 0x70000));
+	ASSERT_EQ(0, bind(listener, (struct sockaddr *)&to, sizeof(to)));
+	ASSERT_EQ(0, listen(listener, 1));
+	ns_enter(self->peer);
+	tx = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	ASSERT_EQ(-1, connect(tx, (struct sockaddr *)&to, sizeof(to)));
+	ns_enter(here);
+
+	ASSERT_LT(0, read_info(self->fd));
+	EXPECT_EQ(IPPROTO_TCP, packet.ip.protocol);
+	EXPECT_TRUE(info.flags & DIVERT_INFO_OIF);
+	EXPECT_EQ((__u32)ifindex_of("v0"), info.oif);
+	EXPECT_EQ(0x70000U, info.mark);
+}
+
 TEST_F(info, R5_sender_at_post_routing)
 {
 	nft_mark_udp("postrouting", MARK(PORT, COOKIE));

@@ -136,7 +136,7 @@ struct divert_context divert_context_make(const struct divert_conf *conf,
 					  const struct nf_hook_state *state)
 {
 	/* Not the packet's, which a tunnel leaves with who sent what is in it. */
-	const struct sock *sk = state->sk;
+	const struct sock *sk = state->sk ? sk_const_to_full_sk(state->sk) : NULL;
 	u32 ours = divert_mark_ours(conf);
 
 	if (sk && !(sk_fullsock(sk) && net_eq(sock_net(sk), state->net)))
