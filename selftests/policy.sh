@@ -20,12 +20,12 @@ xfrm()		# COMMAND...
 	ip -n "$router" xfrm "$@"
 }
 
-encrypt()
+encrypt()	# SOURCE: what it sends to the server
 {
 	xfrm state add src "$router_server_at" dst "$server_at" proto esp spi 0x100 reqid 1 mode tunnel \
 		auth 'hmac(sha1)' 0x0102030405060708090a0b0c0d0e0f1011121314 \
 		enc 'cipher_null' '' &&
-		xfrm policy add src "$client_at" dst "$server_at" dir out \
+		xfrm policy add src "$1" dst "$server_at" dir out \
 			tmpl src "$router_server_at" dst "$server_at" proto esp reqid 1 mode tunnel
 }
 
@@ -53,14 +53,38 @@ encrypted()	# DESCRIPTION
 
 ipsec()
 {
-	if ! encrypt; then
-		skip "W9 IPsec over $version" "this kernel has no ESP"
+	if ! encrypt "$client_at"; then
+		skip "W9 IPsec, IPv$version" "this kernel has no ESP"
 		return
 	fi
 	encrypted "IPsec"
 	ip -n "$router" "-$version" rule add pref 220 lookup 220
 	encrypted "IPsec and policy rules"
 	ip -n "$router" "-$version" rule del pref 220
+	xfrm policy flush
+	xfrm state flush
+}
+
+# A kept packet gets a new source, which policies are for. The name of its device has the bits in
+# it by which IPv4 would take it for encrypted already, were it asked with ours.
+readdressed()
+{
+	if ! encrypt "$router_server_at"; then
+		skip "O7 IPsec for a new source" "this kernel has no ESP"
+		return
+	fi
+	ip -n "$router" link set r0 down
+	ip -n "$router" link set r0 name tun0
+	ip -n "$router" link set tun0 up
+	divert_rule "$router" postrouting 8668 100 oifname r1 ip saddr "$client_at"
+	example_start "$router" 8668 divert-nat 8668 "$router_server_at"
+	watch "$server" secret prerouting -300 meta l4proto esp
+	watch "$server" clear prerouting -300 "$icmp" type echo-request
+	in_ns "$client" ping -n -q -l 3 -c 3 -W 1 "$server_at" >/dev/null || true
+	check "O7 IPsec for a new source: packets are sent encrypted" \
+		wait_until 10 has_watched 3 "$server" secret
+	check "O7 IPsec for a new source: none is sent in clear" has_watched 0 "$server" clear
+	stop "$SPAWNED"
 	xfrm policy flush
 	xfrm state flush
 }
@@ -95,3 +119,5 @@ for family in $families; do
 	run ipsec
 	run blackhole
 done
+use_family ip
+run readdressed

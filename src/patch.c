@@ -14,6 +14,7 @@
 #include <net/dst_metadata.h>
 #include <net/ip.h>
 #include <net/ip6_checksum.h>
+#include <net/lwtunnel.h>
 
 #include "divert.h"
 
@@ -211,21 +212,36 @@ static int divert_reroute_locked(struct divert_net *dn, struct sk_buff *skb,
 	}
 }
 
+/* Segment routing has chosen its route, and goes by it behind these hooks. */
+static bool divert_route_stays(const struct sk_buff *skb,
+			       const struct nf_hook_state *state)
+{
+	const struct dst_entry *dst = skb_dst(skb);
+
+	return state->hook != NF_INET_LOCAL_OUT && dst && dst->lwtstate &&
+	       (dst->lwtstate->type == LWTUNNEL_ENCAP_SEG6 ||
+		dst->lwtstate->type == LWTUNNEL_ENCAP_SEG6_LOCAL);
+}
+
+/* The stack reads in skb->cb what it has put there. */
 static int divert_reroute(struct divert_net *dn, struct sk_buff *skb,
 			  u8 changes)
 {
+	struct divert_cb ours = *DIVERT_CB(skb);
+	struct divert_extra *extra = ours.extra;
 	int err;
 
-	/* Segment routing, which has chosen it, goes by it behind the hooks. */
-	if (skb_dst(skb) && skb_dst(skb)->lwtstate)
+	if (divert_route_stays(skb, &extra->state))
 		return 0;
 
+	memcpy(skb->cb, extra->cb, sizeof(extra->cb));
 	rcu_read_lock();
 	local_bh_disable();
-	err = divert_reroute_locked(dn, skb, &DIVERT_CB(skb)->extra->state,
-				    changes);
+	err = divert_reroute_locked(dn, skb, &extra->state, changes);
 	local_bh_enable();
 	rcu_read_unlock();
+	memcpy(extra->cb, skb->cb, sizeof(extra->cb));
+	*DIVERT_CB(skb) = ours;
 	return err;
 }
 
