@@ -302,12 +302,13 @@ static void divert_read_free(struct sock *sk, struct sk_buff *skb)
 void divert_read_done(struct sock *sk, struct divert_read *read,
 		      struct sk_buff *skb, bool keep)
 {
+	if (keep && DIVERT_CB(skb)->extra->id) {
+		__skb_queue_tail(&read->done, skb);
+		return;
+	}
 	if (!read->peek)
 		divert_queue_uncharge(sk, skb);
-	if (keep && DIVERT_CB(skb)->extra->id)
-		__skb_queue_tail(&read->done, skb);
-	else
-		divert_read_free(sk, skb);
+	divert_read_free(sk, skb);
 }
 
 /**
@@ -318,8 +319,13 @@ void divert_read_done(struct sock *sk, struct divert_read *read,
  */
 void divert_read_undo(struct sock *sk, struct divert_read *read, unsigned int n)
 {
-	while (n--)
-		divert_read_free(sk, __skb_dequeue_tail(&read->done));
+	struct sk_buff *skb;
+
+	while (n--) {
+		skb = __skb_dequeue_tail(&read->done);
+		divert_queue_uncharge(sk, skb);
+		divert_read_free(sk, skb);
+	}
 }
 
 /* Publishes what is to be kept, as much of it as can be. */
@@ -331,6 +337,7 @@ static u32 divert_read_publish(struct sock *sk, struct divert_read *read)
 	spin_lock_bh(&sk->sk_receive_queue.lock);
 	while ((skb = __skb_dequeue(&read->done))) {
 		n++;
+		divert_queue_uncharge(sk, skb);
 		if (!divert_kept_publish(divert_sk(sk), skb, &read->evicted))
 			__skb_queue_tail(&read->evicted, skb);
 	}
