@@ -200,9 +200,11 @@ static void divert_delivery_policy(struct divert_delivery *d,
 
 /* What becomes of a packet, unlike its copy, which has no way to go on. */
 static void divert_delivery_keep(struct divert_delivery *d,
-				 const struct divert_sock *ds)
+				 const struct divert_sock *ds,
+				 const struct sk_buff *skb)
 {
-	if (unlikely(!divert_hold_possible(d->state))) {
+	if (unlikely(!divert_hold_possible(d->state) ||
+		     divert_hold_shares(skb))) {
 		d->keep = DIVERT_KEEP_NOT;
 		return;
 	}
@@ -239,7 +241,7 @@ static void divert_delivery_init(struct divert_delivery *d,
 	d->old = DIVERT_POLICY_DROP;
 	d->close = DIVERT_POLICY_DROP;
 	if (!copy)
-		divert_delivery_keep(d, ds);
+		divert_delivery_keep(d, ds, skb);
 
 	divert_address_make(&d->cb, &dn->conf, skb, state, sk->sk_family);
 	if (d->informs)

@@ -324,9 +324,24 @@ unsigned int divert_look_again(const struct divert_net *dn, struct sk_buff *skb,
 void divert_routes_exit(struct divert_sock *ds);
 int divert_route(struct net *net, struct sock *sk, struct sk_buff *skb,
 		 const struct divert_dest *to);
+#if IS_ENABLED(CONFIG_IPV6)
 int divert_route6(struct net *net, struct sock *sk, struct sk_buff *skb,
 		  const struct divert_dest *to);
 int divert_reroute6(struct net *net, struct sock *sk, struct sk_buff *skb);
+#else
+static inline int divert_route6(struct net *net, struct sock *sk,
+				struct sk_buff *skb,
+				const struct divert_dest *to)
+{
+	return -EAFNOSUPPORT;
+}
+
+static inline int divert_reroute6(struct net *net, struct sock *sk,
+				  struct sk_buff *skb)
+{
+	return -EAFNOSUPPORT;
+}
+#endif
 bool divert_route_is_own(const struct divert_net *dn, struct net_device *in,
 			 __be32 addr);
 void divert_route_own(struct net *net, struct sk_buff *skb,

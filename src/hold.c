@@ -223,10 +223,14 @@ static bool divert_hold_receiver(struct sk_buff *skb)
 	return true;
 }
 
-/* An entry of conntrack's that is not confirmed belongs to one packet: others of
+/**
+ * divert_hold_shares() - is the packet one of several that must not part?
+ * @skb: packet at our hook
+ *
+ * An entry of conntrack's that is not confirmed belongs to one packet: others of
  * the same send or multicast must not go on beside it.
  */
-static bool divert_hold_shares(const struct sk_buff *skb)
+bool divert_hold_shares(const struct sk_buff *skb)
 {
 #if IS_ENABLED(CONFIG_NF_CONNTRACK)
 	enum ip_conntrack_info info;
@@ -241,11 +245,15 @@ static bool divert_hold_shares(const struct sk_buff *skb)
 /* On its way out, a packet may name a device that it has left behind, a tunnel,
  * perhaps of another namespace. Nobody would tell us when that goes.
  */
-static void divert_hold_device(struct sk_buff *skb,
-			       const struct nf_hook_state *state)
+static void divert_hold_devices(struct sk_buff *skb,
+				struct nf_hook_state *state)
 {
+	if (state->in && !net_eq(dev_net(state->in), state->net))
+		state->in = NULL;
 	if (skb->dev != state->in && skb->dev != state->out)
 		skb->dev = state->in;
+	dev_hold(state->in);
+	dev_hold(state->out);
 }
 
 /**
@@ -271,10 +279,8 @@ void divert_hold(struct divert_extra *extra, struct sk_buff *skb,
 		return;
 
 	divert_hold_sender(skb);
-	divert_hold_device(skb, state);
-	dev_hold(state->in);
-	dev_hold(state->out);
 	extra->state = *state;
+	divert_hold_devices(skb, &extra->state);
 	memcpy(extra->cb, skb->cb, sizeof(extra->cb));
 	extra->held = true;
 }
