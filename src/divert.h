@@ -300,6 +300,7 @@ static inline bool divert_hold_possible(const struct nf_hook_state *state)
 	       !netif_is_l3_master(state->in);
 }
 
+bool divert_hold_shares(const struct sk_buff *skb);
 void divert_hold(struct divert_extra *extra, struct sk_buff *skb,
 		 const struct nf_hook_state *state);
 void divert_unhold(struct sk_buff *skb);

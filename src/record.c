@@ -426,6 +426,7 @@ int divert_record_write(struct divert_net *dn, struct sock *sk,
 	/* A verdict by control message, which would not be heard here */
 	if (!len && msg->msg_controllen) {
 		divert_count(dn, sk, DIVERT_STAT_EINVAL);
+		divert_batch_end(dn, sk);
 		return -EINVAL;
 	}
 	rs.page = divert_records_page();

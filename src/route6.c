@@ -125,6 +125,7 @@ static int divert_route6_forward(struct net *net, struct sock *sk,
 		dst_release(dst);
 		return DIVERT_ROUTE_LOCAL;
 	}
+	fl6.flowi6_oif = dst->dev->ifindex;
 	if (!dst->error)
 		dst = xfrm_lookup_route(net, dst, flowi6_to_flowi(&fl6), sk, 0);
 
