@@ -90,13 +90,13 @@ killed_under_flood()
 neighbours_full()
 {
 	local limit=net.ipv$version.neigh.default.gc_thresh3 old lost
-	old=$(sysctl -n $limit)
+	old=$(sysctl -n "$limit")
 	lost=$(divert_counter congested "$router")
 	divert_rule "$router" output 7000 100 "$icmp" type echo-request
 	divertd_start d "$router" 7000
-	sysctl -qw $limit=0
+	sysctl -qw "$limit"=0
 	check "W5 no room for a neighbour: the packet is lost" ping_lost "$router" "$nobody"
-	sysctl -qw $limit="$old"
+	sysctl -qw "$limit"="$old"
 	check "W5 no room for a neighbour: and counted" \
 		wait_until 10 has_counted $((lost + 1)) congested "$router"
 	divertd_stop d
