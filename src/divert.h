@@ -301,6 +301,17 @@ static inline bool divert_hold_possible(const struct nf_hook_state *state)
 }
 
 bool divert_hold_shares(const struct sk_buff *skb);
+
+/* May packets go on by this device? One that is taken out of the namespace is
+ * down first, and a grace period lies between that and its new one.
+ */
+static inline bool divert_dev_alive(const struct net_device *dev,
+				    const struct net *net)
+{
+	return dev->flags & IFF_UP && dev->reg_state == NETREG_REGISTERED &&
+	       net_eq(dev_net(dev), net);
+}
+
 void divert_hold(struct divert_extra *extra, struct sk_buff *skb,
 		 const struct nf_hook_state *state);
 void divert_unhold(struct sk_buff *skb);

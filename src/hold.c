@@ -407,19 +407,10 @@ void divert_pass_behind(struct divert_net *dn, struct sk_buff *skb,
 	rcu_read_unlock();
 }
 
-/* A device that is taken out of the namespace is down first, and a grace period
- * lies between that and its new one.
- */
-static bool divert_dev_ready(const struct net_device *dev,
-			     const struct net *net)
-{
-	return !dev || (dev->flags & IFF_UP && !divert_dev_going(dev, net));
-}
-
 static bool divert_go_ready(const struct nf_hook_state *state)
 {
-	return divert_dev_ready(state->in, state->net) &&
-	       divert_dev_ready(state->out, state->net);
+	return (!state->in || divert_dev_alive(state->in, state->net)) &&
+	       (!state->out || divert_dev_alive(state->out, state->net));
 }
 
 /* A held packet goes on; under RCU, with softirqs off, and not with a lock that

@@ -243,13 +243,6 @@ static u8 divert_pkt_type(const struct sk_buff *skb,
 						 PACKET_HOST;
 }
 
-static bool divert_dev_alive(const struct net_device *dev,
-			     const struct net *net)
-{
-	return dev->flags & IFF_UP && dev->reg_state == NETREG_REGISTERED &&
-	       net_eq(dev_net(dev), net);
-}
-
 /* Not by way of the backlog: a writer that moves to another CPU must not
  * overtake itself.
  */
